@@ -1,0 +1,135 @@
+"""Every setting of the product; the only reader of the environment.
+
+``Settings()`` works in an empty environment: that is the sandbox world with its published keys. In the other two modes a
+vendor without a key is a clear error at the moment the vendor is needed, never a fallback.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.errors import Misconfigured
+
+
+class Mode(StrEnum):
+    """Which world the code acts in. One home holds one mode for good."""
+
+    SANDBOX = "sandbox"
+    LIVE_READONLY = "live-readonly"
+    LIVE = "live"
+
+
+class RenderProfile(StrEnum):
+    """``full``: 1080×1920, as published. ``light``: 270×480 and fast, for tests and rehearsals; its files say so."""
+
+    FULL = "full"
+    LIGHT = "light"
+
+
+# The sandbox world accepts exactly these; they are no secrets and open nothing else.
+SANDBOX_KEYS = {
+    "openai": "sandbox-openai-key",
+    "elevenlabs": "sandbox-elevenlabs-key",
+    "youtube_client_id": "sandbox-youtube-client",
+    "youtube_client_secret": "sandbox-youtube-secret",
+    "youtube_refresh_token": "sandbox-youtube-refresh-token",
+    "impact_account_sid": "IRsandbox0000000000000000000000000001",
+    "impact_auth_token": "sandbox-impact-token",
+    "impact_postback_token": "sandboxpostbacktoken0123456789abcdef",
+}
+
+_LIVE_URLS = {
+    "openai": "https://api.openai.com/v1",
+    "elevenlabs": "https://api.elevenlabs.io",
+    "youtube": "https://youtube.googleapis.com",
+    "google_oauth": "https://oauth2.googleapis.com",
+    "impact": "https://api.impact.com",
+}
+
+
+class Settings(BaseSettings):
+    """Settings by environment variable (prefix ``EMPIRE_``) or ``.env`` in the working directory."""
+
+    model_config = SettingsConfigDict(env_prefix="EMPIRE_", env_file=".env", extra="ignore", frozen=True)
+
+    mode: Mode = Mode.SANDBOX
+    home: Path = Path(".empire")
+    timezone: str = "America/New_York"
+    first_day: date | None = Field(default=None, description="first partition; two years back when unset")
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    sentry_dsn: SecretStr | None = None
+
+    # Ports of our own services; 0 takes a free one and remembers it in the home.
+    world_port: int = 0
+    track_port: int = 0
+    public_url: str | None = Field(default=None, description="where the tracking service is reached from outside")
+
+    # Money: the owner's caps. The original plan is $412 a month, about $14 a day.
+    budget_day_usd: float = 14.0
+    budget_month_usd: float = 412.0
+    budget_run_usd: float = 14.0
+
+    render_profile: RenderProfile = RenderProfile.FULL
+    seed: int = 7
+    slate_videos: int = 4
+    slate_posts: int = 1
+
+    # Vendors
+    openai_api_key: SecretStr | None = None
+    elevenlabs_api_key: SecretStr | None = None
+    youtube_client_id: str | None = None
+    youtube_client_secret: SecretStr | None = None
+    youtube_refresh_token: SecretStr | None = None
+    impact_account_sid: str | None = None
+    impact_auth_token: SecretStr | None = None
+    impact_postback_token: SecretStr | None = None
+    product_feed: str | None = Field(default=None, description="path or URL of a Google Merchant product feed")
+    product_feed_program: str | None = Field(default=None, description="Impact programme id that pays for the feed")
+    blog_remote: str | None = Field(default=None, description="git remote of the blog's repository")
+    blog_base_url: str | None = Field(default=None, description="where the blog is read")
+
+    # ------------------------------------------------------------------ the home
+    @property
+    def home_path(self) -> Path:
+        return self.home.expanduser().resolve()
+
+    @property
+    def calendar(self) -> BusinessCalendar:
+        return BusinessCalendar(self.timezone)
+
+    @property
+    def simulated(self) -> bool:
+        return self.mode is Mode.SANDBOX
+
+    @property
+    def label(self) -> str:
+        """What stands beside every number a person sees."""
+        return "SIMULATED" if self.simulated else "LIVE"
+
+    def first_partition(self, today: date) -> date:
+        return self.first_day or today - timedelta(days=730)
+
+    # ------------------------------------------------------------------ the outside
+    def vendor_url(self, vendor: str, world_url: str | None) -> str:
+        """Base URL of a vendor: the real one, or the world's prefix of the same name in the sandbox."""
+        if not self.simulated:
+            return _LIVE_URLS[vendor]
+        if world_url is None:
+            raise Misconfigured("The sandbox world is not running: start it with `empire world` (or `empire dev`).")
+        return f"{world_url}/{vendor}" + ("/v1" if vendor == "openai" else "")
+
+    def secret(self, name: str) -> str:
+        """A vendor credential by field name (``openai`` is ``EMPIRE_OPENAI_API_KEY``); never falls back in live modes."""
+        field = name if name in type(self).model_fields else f"{name}_api_key"
+        value = getattr(self, field)
+        if value is not None:
+            return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if self.simulated:
+            return SANDBOX_KEYS[name]
+        raise Misconfigured(f"EMPIRE_{field.upper()} is not set: add it to .env before running in {self.mode} mode.")

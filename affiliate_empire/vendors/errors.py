@@ -1,0 +1,60 @@
+"""What a vendor client may raise. Two families, decided in one place per vendor.
+
+Tree::
+
+    VendorError
+    ├── VendorUnavailable      may be tried again, not before ``retry_after`` (seconds); nothing is known to have happened
+    │   └── ReplyLost          the request may have been carried out: the reply never came, or cannot be read
+    └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
+        └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
+
+A client raises; it never returns an empty list for an outage. Messages are one sentence with the remedy.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from affiliate_empire.kernel.errors import EmpireError
+
+
+class VendorError(EmpireError):
+    """Base. ``vendor`` is the client's key (``openai``); ``code`` the vendor's own error code or HTTP status."""
+
+    def __init__(self, message: str, *, vendor: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.vendor = vendor
+        self.code = code
+
+
+class VendorUnavailable(VendorError):
+    """Try again later. Raised only when the request is known not to have been carried out."""
+
+    def __init__(self, message: str, *, vendor: str, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, vendor=vendor, code=code)
+        self.retry_after = retry_after
+
+
+class ReplyLost(VendorUnavailable):
+    """The request left and no readable reply came: it may have been carried out (and charged)."""
+
+
+class VendorRefused(VendorError):
+    """The vendor said no for good; sending the same again cannot help.
+
+    ``cost_micros`` is what the refused call was charged all the same (a refusal or truncation after tokens were made).
+    """
+
+    def __init__(self, message: str, *, vendor: str, code: str | None = None, cost_micros: int = 0) -> None:
+        super().__init__(message, vendor=vendor, code=code)
+        self.cost_micros = cost_micros
+
+
+class QuotaExhausted(VendorRefused):
+    """The account's window at the vendor is full."""
+
+    def __init__(
+        self, message: str, *, vendor: str, code: str | None = None, resets_at: datetime | None = None
+    ) -> None:
+        super().__init__(message, vendor=vendor, code=code)
+        self.resets_at = resets_at
