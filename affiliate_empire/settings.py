@@ -1,7 +1,7 @@
 """Every setting of the product; the only reader of the environment.
 
-``Settings()`` works in an empty environment: that is the sandbox world with its published keys. In the other two modes a
-vendor without a key is a clear error at the moment the vendor is needed, never a fallback.
+``Settings()`` works in an empty environment: that is the sandbox world with its published keys. In the other two
+modes a vendor without a key is a clear error at the moment the vendor is needed, never a fallback.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         return f"{world_url}/{vendor}" + ("/v1" if vendor == "openai" else "")
 
     def secret(self, name: str) -> str:
-        """A vendor credential by field name (``openai`` is ``EMPIRE_OPENAI_API_KEY``); never falls back in live modes."""
+        """A vendor credential; ``openai`` is ``EMPIRE_OPENAI_API_KEY``. Never falls back in live modes."""
         field = name if name in type(self).model_fields else f"{name}_api_key"
         value = getattr(self, field)
         if value is not None:

@@ -39,7 +39,7 @@ class FixedClock:
 class BusinessCalendar:
     """Business days of one timezone.
 
-    A day's posting window is 06:00 of that day to 06:00 of the next, local time: the seed's evening slots pass midnight.
+    A day's posting window is 06:00 of that day to 06:00 of the next, local time: evening slots pass midnight.
     """
 
     timezone: str = "America/New_York"

@@ -1,0 +1,162 @@
+"""Dated facts as data: prices, models with their shutdown dates, posting rules, network rules, disclosure texts.
+
+The TOML files beside this module hold the numbers, each entry with ``source`` and ``checked_at``; this module reads and
+does their arithmetic. Code elsewhere holds none of them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.money import to_micros, to_micros_up
+
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class PostingRule:
+    """When and how often an account of a platform may post. ``slots`` are local times, best hours first."""
+
+    quota: str
+    limit: int
+    window: timedelta
+    spacing: timedelta
+    lead: timedelta
+    slots: tuple[time, ...]
+
+
+@dataclass(frozen=True)
+class NetworkRule:
+    """What a network allows. ``sub_id_parameter`` is empty where links cannot carry a click id."""
+
+    name: str
+    sub_id_parameter: str
+    sub_id_max_length: int
+    redirect_allowed: bool
+    ai_content_allowed: bool
+    price_display_allowed: bool
+    cookie_days: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy in force, read once from the package. Raises ``Misconfigured`` where it has no entry."""
+
+    prices: dict[str, Any]
+    models: dict[str, Any]
+    platforms: dict[str, Any]
+    networks: dict[str, Any]
+    disclosures: dict[str, Any]
+
+    @property
+    def price_version(self) -> str:
+        """Version of the price table; stored with every cost line."""
+        return str(self.prices["version"])
+
+    # ------------------------------------------------------------ models
+    def model(self, role: str, on: date) -> str:
+        """Id of the model that plays a role, if it is still alive on a day."""
+        model_id = str(self.models["roles"][role])
+        entry = _find(self.models["models"], "model", id=model_id)
+        if (shutdown := entry.get("shutdown")) and on >= shutdown:
+            raise Misconfigured(
+                f"{model_id} ({role}) was shut down on {shutdown}: choose another in policy/models.toml."
+            )
+        return model_id
+
+    # ------------------------------------------------------------ prices
+    def llm_cost_micros(self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
+        """Cost of one text call. ``cached_tokens`` are part of ``input_tokens``; reasoning is part of the output."""
+        price = _find(self.prices["tokens"], "token price", model=model)
+        fresh = Decimal(input_tokens - cached_tokens) * Decimal(price["input"])
+        cached = Decimal(cached_tokens) * Decimal(price["cached_input"])
+        return to_micros((fresh + cached + Decimal(output_tokens) * Decimal(price["output"])) / _MILLION)
+
+    def llm_max_cost_micros(self, model: str, *, input_chars: int, max_output_tokens: int) -> int:
+        """Upper bound of one text call: a token is at least one character, and some framing is added."""
+        price = _find(self.prices["tokens"], "token price", model=model)
+        tokens_in = Decimal(input_chars + 500)
+        return to_micros_up(
+            (tokens_in * Decimal(price["input"]) + Decimal(max_output_tokens) * Decimal(price["output"])) / _MILLION
+        )
+
+    def image_output_tokens(self, model: str, size: str, quality: str) -> int:
+        """Output tokens of one image."""
+        price = _find(self.prices["images"], "image price", model=model)
+        try:
+            return int(price["output_tokens"][f"{size}:{quality}"])
+        except KeyError:
+            raise Misconfigured(f"No price for {model} at {size}, {quality}: add it to policy/prices.toml.") from None
+
+    def image_cost_micros(self, model: str, *, text_tokens: int, output_tokens: int) -> int:
+        """Cost of one image call."""
+        price = _find(self.prices["images"], "image price", model=model)
+        text, output = Decimal(price["text_input"]), Decimal(price["output"])
+        return to_micros((Decimal(text_tokens) * text + Decimal(output_tokens) * output) / _MILLION)
+
+    def image_max_cost_micros(self, model: str, *, prompt_chars: int, size: str, quality: str) -> int:
+        """Upper bound of one image call: a token of the prompt is at least one character."""
+        tokens = self.image_output_tokens(model, size, quality)
+        return self.image_cost_micros(model, text_tokens=prompt_chars + 100, output_tokens=tokens)
+
+    def speech_cost_micros(self, model: str, characters: int) -> int:
+        """Cost of one speech call."""
+        price = _find(self.prices["speech"], "speech price", model=model)
+        return to_micros(Decimal(characters) * Decimal(price["per_thousand_characters"]) / 1000)
+
+    # ------------------------------------------------------------ platforms and networks
+    def posting(self, platform: str) -> PostingRule:
+        """Posting rule of a platform."""
+        rule = _find(self.platforms["posting"], "posting rule", platform=platform)
+        return PostingRule(
+            quota=rule["quota"],
+            limit=rule["limit"],
+            window=timedelta(hours=rule["window_hours"]),
+            spacing=timedelta(minutes=rule["spacing_minutes"]),
+            lead=timedelta(minutes=rule["lead_minutes"]),
+            slots=tuple(time.fromisoformat(text) for text in rule["slots"]),
+        )
+
+    def metric_definition(self, platform: str, on: date) -> str:
+        """The definition of a platform's metrics in force on a day."""
+        dated = [m for m in self.platforms["metrics"] if m["platform"] == platform and m["in_force_from"] <= on]
+        if not dated:
+            raise Misconfigured(f"No metric definition of {platform} on {on}: add it to policy/platforms.toml.")
+        return str(max(dated, key=lambda m: m["in_force_from"])["definition"])
+
+    def duration(self, kind: str) -> tuple[float, float]:
+        """Shortest and longest length of a piece, in seconds."""
+        shortest, longest = self.platforms["duration"][kind]
+        return float(shortest), float(longest)
+
+    def network(self, name: str) -> NetworkRule:
+        """What a network allows."""
+        entry = _find(self.networks["networks"], "network", name=name)
+        return NetworkRule(**{field: entry[field] for field in NetworkRule.__dataclass_fields__})
+
+    # ------------------------------------------------------------ texts
+    def disclosure(self, name: str) -> str:
+        """A disclosure text: ``spoken``, ``picture``, ``text``, ``post`` or ``ai``."""
+        return str(self.disclosures["texts"][name])
+
+
+def _find(entries: list[dict[str, Any]], what: str, **wanted: str) -> dict[str, Any]:
+    for entry in entries:
+        if all(entry[key] == value for key, value in wanted.items()):
+            return entry
+    raise Misconfigured(f"No {what} for {', '.join(wanted.values())}: add it to affiliate_empire/policy.")
+
+
+@cache
+def load_policy() -> Policy:
+    """The policy of this release."""
+    names = ("prices", "models", "platforms", "networks", "disclosures")
+    folder = files(__name__)
+    return Policy(**{name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in names})

@@ -3,7 +3,7 @@
 Tree::
 
     VendorError
-    ├── VendorUnavailable      may be tried again, not before ``retry_after`` (seconds); nothing is known to have happened
+    ├── VendorUnavailable      may be tried again, not before ``retry_after`` seconds; nothing happened
     │   └── ReplyLost          the request may have been carried out: the reply never came, or cannot be read
     └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
         └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
