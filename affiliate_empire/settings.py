@@ -6,6 +6,7 @@ modes a vendor without a key is a clear error at the moment the vendor is needed
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -116,13 +117,40 @@ class Settings(BaseSettings):
         return self.first_day or today - timedelta(days=730)
 
     # ------------------------------------------------------------------ the outside
-    def vendor_url(self, vendor: str, world_url: str | None) -> str:
+    @property
+    def ports_file(self) -> Path:
+        """Where a home remembers the ports of its services, so that links keep working after a restart."""
+        return self.home_path / "ports.json"
+
+    def service_url(self, service: str) -> str | None:
+        """Local URL of one of our services (``world``, ``track``); None before it was ever started in this home."""
+        port: int = getattr(self, f"{service}_port")
+        if not port and self.ports_file.exists():
+            port = json.loads(self.ports_file.read_text("utf-8")).get(service, 0)
+        return f"http://127.0.0.1:{port}" if port else None
+
+    @property
+    def tracking_url(self) -> str:
+        """Where the public reaches the tracking service; every link and hub address starts with it."""
+        url = self.public_url or (self.service_url("track") if self.simulated else None)
+        if url is None:
+            remedy = "start it with `empire track`" if self.simulated else "set EMPIRE_PUBLIC_URL"
+            raise Misconfigured(f"The tracking service has no address yet: {remedy}.")
+        return url.rstrip("/")
+
+    @property
+    def world_url(self) -> str:
+        """Where the sandbox world listens."""
+        url = self.service_url("world")
+        if url is None:
+            raise Misconfigured("The sandbox world is not running: start it with `empire world`.")
+        return url
+
+    def vendor_url(self, vendor: str) -> str:
         """Base URL of a vendor: the real one, or the world's prefix of the same name in the sandbox."""
         if not self.simulated:
             return _LIVE_URLS[vendor]
-        if world_url is None:
-            raise Misconfigured("The sandbox world is not running: start it with `empire world` (or `empire dev`).")
-        return f"{world_url}/{vendor}" + ("/v1" if vendor == "openai" else "")
+        return f"{self.world_url}/{vendor}" + ("/v1" if vendor == "openai" else "")
 
     def secret(self, name: str) -> str:
         """A vendor credential; ``openai`` is ``EMPIRE_OPENAI_API_KEY``. Never falls back in live modes."""
