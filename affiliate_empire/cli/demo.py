@@ -1,0 +1,281 @@
+"""``empire demo``: one whole day of the business in the sandbox world, verified against the world's witness.
+
+Starts what the day needs (database, world, tracking service), lets ``runner.py`` drive the day through Dagster in a
+process of its own, and shows what came of it. It decides nothing about the business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from affiliate_empire.cli.services import Services
+from affiliate_empire.cli.witness import Agreement, Witness, compare
+from affiliate_empire.kernel.clock import SystemClock
+from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
+from affiliate_empire.kernel.money import dollars, to_cents
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.open import dagster_url, open_ledger
+from affiliate_empire.ledger.tables import Piece
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.total_day import DayTotals, total_day
+from affiliate_empire.settings import Mode, Settings
+
+PROJECT = Path(__file__).parents[2]
+
+
+class DayFailed(EmpireError):
+    """The day did not complete, or what it left does not agree with the world's witness."""
+
+
+@dataclass(frozen=True)
+class DemoInputs:
+    """What makes a demo's world: another feed or another seed is another world, and needs a home of its own."""
+
+    feed: str | None
+    seed: int
+
+    @property
+    def slug(self) -> str:
+        stem = re.sub(r"[^a-z0-9]+", "-", Path(self.feed).stem.lower()).strip("-") if self.feed else "default"
+        return f"demo-{stem}-{self.seed}"
+
+
+def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file: Path | None, out: Console) -> None:
+    """Live one day and verify it; prints the result and writes the summary.
+
+    Raises:
+        BadInput: the day's posting window has not closed yet, or the feed is not there.
+        DayFailed: the day did not complete or does not agree with the witness.
+    """
+    started = time.monotonic()
+    if settings.mode is not Mode.SANDBOX:
+        raise Misconfigured("The demo lives in the sandbox: unset EMPIRE_MODE (or set it to sandbox).")
+    if inputs.feed and not inputs.feed.startswith(("http://", "https://")) and not Path(inputs.feed).is_file():
+        raise BadInput(f"There is no feed at {inputs.feed}: give the path of a Google Merchant product feed.")
+    day = checked_day(settings, day)
+    settings = settings.model_copy(update={"home": _home(settings, inputs), "seed": inputs.seed})
+    if inputs.feed:
+        settings = settings.model_copy(update={"product_feed": _absolute(inputs.feed)})
+
+    services = Services(settings)
+    out.print(f"[bold]One day of the business: {day:%A %d %B %Y}[/] · {settings.label} · home {settings.home_path}")
+    with out.status("Starting the database, the world and the tracking service …"):
+        ledger = open_ledger(settings.home_path, _plain(settings.database_url), settings.mode)
+        mine = start_services(settings, services, inputs, day)
+    media = MediaStore(settings.home_path / "media")
+    try:
+        before = totals_by_day(ledger, media)
+        charges_before = sum(int(c["micros"]) for c in Witness.fetch(settings.world_url).charges)
+        refuse_a_day_the_world_has_passed(settings, ledger, day)
+        drive_day(settings, day, out)
+        after = totals_by_day(ledger, media)
+        witness = Witness.fetch(settings.world_url)
+        totals = after.pop(day)
+        agreement = compare(totals, list(after.values()), witness)
+        new_posts = len(totals.posts) - len(before[day].posts if day in before else {})
+        new_charges = sum(int(c["micros"]) for c in witness.charges) - charges_before
+        summary = summarise(settings, totals, agreement, time.monotonic() - started, new_posts, new_charges)
+        show(settings, totals, agreement, summary, ledger, out)
+        if json_file:
+            json_file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+        if agreement.problems:
+            raise DayFailed("The ledger and the world disagree: " + " ".join(agreement.problems))
+    finally:
+        ledger.dispose()
+        for name in mine:
+            services.stop(name)
+
+
+def checked_day(settings: Settings, day: date | None) -> date:
+    """The asked day if its posting window has closed by the wall's clock; the last closed day when none is asked."""
+    last = settings.calendar.last_closed_day(SystemClock().now())
+    if day is not None and day > last:
+        raise BadInput(f"{day} is not over yet: the last day whose posting window has closed is {last}.")
+    first = settings.first_partition(last)
+    if day is not None and day < first:
+        raise BadInput(
+            f"{day} is before the first day of the business, {first}: set EMPIRE_FIRST_DAY to go further back."
+        )
+    return day or last
+
+
+def start_services(settings: Settings, services: Services, inputs: DemoInputs, day: date) -> list[str]:
+    """Start what does not run yet; returns the names of what this call started."""
+    begins = settings.calendar.at(day, clock_time(0, 15))
+    world_flags = ["--seed", str(inputs.seed), "--now", begins.isoformat()]
+    if inputs.feed and not inputs.feed.startswith(("http://", "https://")):
+        world_flags += ["--feed", _absolute(inputs.feed)]
+    mine = [name for name, flags in (("world", world_flags), ("track", [])) if services.start(name, flags)]
+    postback = f"{settings.tracking_url}/postbacks/impact/{settings.secret('impact_postback_token')}"
+    reply = httpx.put(
+        f"{settings.world_url}/_world/settings",
+        json={"impact_postback_url": postback, "tracking_hosts": [settings.tracking_url.split("//")[1]]},
+        timeout=30,
+        trust_env=False,
+    )
+    reply.raise_for_status()
+    return mine
+
+
+def refuse_a_day_the_world_has_passed(settings: Settings, ledger: Ledger, day: date) -> None:
+    """A day whose window closed by the world's clock never posts: say so before anything is spent on it."""
+    reply = httpx.get(f"{settings.world_url}/_world/clock", timeout=30, trust_env=False).raise_for_status()
+    now = datetime.fromisoformat(reply.json()["now"]).astimezone(UTC)
+    with ledger.begin() as session:
+        planned = session.scalar(select(Piece.piece_id).where(Piece.day == day).limit(1))
+    if planned is None and now >= settings.calendar.posting_window(day)[0]:
+        raise BadInput(
+            f"This home's world has already lived to {now.astimezone(settings.calendar.zone):%Y-%m-%d %H:%M}, and time "
+            f"does not run back: play {day} in a home of its own, EMPIRE_HOME=.empire-{day} empire demo --date {day}."
+        )
+
+
+def drive_day(settings: Settings, day: date, out: Console) -> None:
+    """Run ``runner.py`` for a day and show its stages as they end."""
+    environment = os.environ | dagster_environment(settings)
+    command = [sys.executable, "-m", "runner", "day", "--date", day.isoformat(), "--progress"]
+    log = settings.home_path / "logs" / "runner.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    problem = None
+    with (
+        log.open("ab") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True) as process,
+        out.status("Loading the asset graph …") as status,
+    ):
+        for line in process.stdout or []:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == "begin":
+                status.update(f"{event['stage']} …")
+            elif event["event"] == "stage":
+                counts = " · ".join(f"{value} {name}" for name, value in event.get("counts", {}).items())
+                out.print(f"  {event['at'][11:16]}  {event['stage']:<28} {event['seconds']:6.1f} s   {counts}")
+            elif event["event"] == "failed":
+                problem = event["message"]
+    if process.returncode != 0:
+        raise DayFailed(problem or f"The day stopped before its end: see {log}.")
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """Environment of a process that runs Dagster on this home's instance; makes the instance's folder."""
+    home = settings.home_path / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text("utf-8"), "utf-8")
+    variables = {
+        "EMPIRE_HOME": str(settings.home_path),
+        "EMPIRE_SEED": str(settings.seed),
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_PG_URL": dagster_url(settings.home_path, _plain(settings.database_url)),
+    }
+    if settings.product_feed:
+        variables["EMPIRE_PRODUCT_FEED"] = settings.product_feed
+    return variables
+
+
+def totals_by_day(ledger: Ledger, media: MediaStore) -> dict[date, DayTotals]:
+    """Totals of every day this home has lived."""
+    with ledger.begin() as session:
+        days = list(session.scalars(select(Piece.day).distinct()))
+    return {day: total_day(day, ledger=ledger, media=media) for day in days}
+
+
+def summarise(
+    settings: Settings, totals: DayTotals, agreement: Agreement, seconds: float, new_posts: int, new_charges: int
+) -> dict[str, Any]:
+    """The summary that ``--json`` writes; money in whole cents."""
+    platforms = sorted(set(totals.posts.values()))
+    return {
+        "label": settings.label,
+        "day": totals.day.isoformat(),
+        "home": str(settings.home_path),
+        "pieces": totals.pieces,
+        "quarantined": totals.quarantined,
+        "posts": len(totals.posts),
+        "posts_witnessed": agreement.posts,
+        "posts_by_platform": {p: list(totals.posts.values()).count(p) for p in platforms},
+        "cost_cents": to_cents(totals.cost_micros),
+        "charges_witnessed_cents": to_cents(agreement.charges_micros),
+        "lost_replies": len(totals.lost_micros),
+        "views": totals.views,
+        "clicks": len(totals.clicks),
+        "clicks_witnessed": agreement.clicks,
+        "conversions": len(totals.payouts),
+        "revenue_cents": to_cents(totals.revenue_micros),
+        "revenue_witnessed_cents": to_cents(agreement.revenue_micros),
+        "videos": [str(path) for path in totals.videos],
+        "report": str(report_path(settings, totals.day)),
+        "seconds": round(seconds, 1),
+        "new_posts": new_posts,
+        "new_charges_cents": to_cents(new_charges),
+    }
+
+
+def report_path(settings: Settings, day: date) -> Path:
+    """Where the owner's report of a day lies."""
+    return settings.home_path / "reports" / f"{day}.html"
+
+
+def show(
+    settings: Settings,
+    totals: DayTotals,
+    agreement: Agreement,
+    summary: dict[str, Any],
+    ledger: Ledger,
+    out: Console,
+) -> None:
+    """Print what the day came to, each figure beside the witness's."""
+    table = Table(title=f"{totals.day} · every number is {settings.label}", title_style="bold", title_justify="left")
+    for heading in ("", "ledger", "world's witness"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    made = f"{totals.pieces - len(totals.quarantined)} of {totals.pieces}"
+    table.add_row("pieces made", made, "")
+    table.add_row("posts", str(summary["posts"]), str(agreement.posts))
+    table.add_row("views", f"{totals.views:,}", "")
+    table.add_row("clicks", f"{summary['clicks']:,}", f"{agreement.clicks:,}")
+    table.add_row("conversions", str(summary["conversions"]), "")
+    table.add_row("earned", dollars(totals.revenue_micros), dollars(agreement.revenue_micros))
+    table.add_row("spent", dollars(totals.cost_micros), dollars(agreement.charges_micros))
+    out.print(table)
+    for piece, reason in totals.quarantined.items():
+        out.print(f"Quarantined {piece}: {reason}")
+    for path in totals.videos:
+        out.print(f"video   {path}", soft_wrap=True, highlight=False)
+    out.print(f"report  {summary['report']}", soft_wrap=True, highlight=False)
+    elsewhere = "" if settings.home == Path(".empire") else f"EMPIRE_HOME={settings.home_path} "
+    out.print(f"Look into it in the Dagster UI: {elsewhere}.venv/bin/empire dev", soft_wrap=True, highlight=False)
+    if not agreement.problems:
+        out.print("[green]Verified: posts, charges, clicks and payouts agree with the world's witness.[/]")
+
+
+def _home(settings: Settings, inputs: DemoInputs) -> Path:
+    """The home of these inputs: the configured one unless it already holds a world made from others."""
+    marker = settings.home_path / "demo.json"
+    wanted = {"feed": _absolute(inputs.feed) if inputs.feed else None, "seed": inputs.seed}
+    if not marker.exists():
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(json.dumps(wanted), "utf-8")
+    if json.loads(marker.read_text("utf-8")) == wanted:
+        return settings.home
+    return settings.home / inputs.slug
+
+
+def _absolute(feed: str) -> str:
+    return feed if feed.startswith(("http://", "https://")) else str(Path(feed).expanduser().resolve())
+
+
+def _plain(secret: Any) -> str | None:
+    return secret.get_secret_value() if secret is not None else None

@@ -1,0 +1,267 @@
+"""The commands and their flags. What a command does is in the operations, in ``demo`` or in ``services``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from affiliate_empire.kernel.errors import BadInput, EmpireError
+from affiliate_empire.settings import Settings
+
+app = typer.Typer(
+    help="AI Affiliate Empire: an affiliate content business as a Dagster asset graph.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
+effects_app = typer.Typer(help="Outside effects: what is open, what is parked.", invoke_without_command=True)
+app.add_typer(db_app, name="db")
+app.add_typer(effects_app, name="effects")
+
+out = Console()
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point: errors meant for a person become one sentence and exit code 1."""
+    try:
+        app()
+    except EmpireError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True, highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    day: Annotated[str | None, typer.Option("--date", help="A day whose posting window has closed.")] = None,
+    feed: Annotated[str | None, typer.Option(help="A Google Merchant product feed: path or URL.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the world.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
+) -> None:
+    """Live one whole day in the sandbox world and verify it against the world's witness."""
+    from affiliate_empire.cli.demo import DemoInputs, run_demo
+
+    settings = Settings()
+    run_demo(settings, DemoInputs(feed, settings.seed if seed is None else seed), _day(day), json_file, out)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000) -> None:
+    """Everything at once: database, world (in the sandbox), tracking service and the Dagster UI. Ctrl-C stops it."""
+    from affiliate_empire.cli.demo import PROJECT, DemoInputs, dagster_environment, start_services
+    from affiliate_empire.cli.services import Services, require_free_port
+    from affiliate_empire.kernel.clock import SystemClock
+
+    settings = Settings()
+    require_free_port(port, "dev")
+    services = Services(settings)
+    _open_ledger(settings).dispose()
+    today = settings.calendar.day_of(SystemClock().now())
+    mine = start_services(settings, services, DemoInputs(settings.product_feed, settings.seed), today)
+    environment = os.environ | dagster_environment(settings)
+    out.print(f"Dagster UI: http://127.0.0.1:{port} · {settings.label} · home {settings.home_path}")
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
+    try:
+        with subprocess.Popen(command, env=environment, cwd=PROJECT) as process:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+    finally:
+        for name in mine:
+            services.stop(name)
+
+
+@app.command()
+def world(
+    port: Annotated[int | None, typer.Option(help="Port; a free one is remembered by the home.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a world that does not exist yet.")] = None,
+    feed: Annotated[str | None, typer.Option(help="The merchant's product feed, a path.")] = None,
+) -> None:
+    """The sandbox world: local servers that speak the vendors' protocols, and the audience behind them."""
+    settings = Settings()
+    flags = ["--seed", str(settings.seed if seed is None else seed)] + (["--feed", feed] if feed else [])
+    _run_service(settings, "world", port, flags)
+
+
+@app.command()
+def track(port: Annotated[int | None, typer.Option(help="Port; a free one is remembered by the home.")] = None) -> None:
+    """The tracking service: redirects, hub pages, postbacks."""
+    _run_service(Settings(), "track", port, [])
+
+
+@app.command()
+def stop() -> None:
+    """Stop every service of this home: world, tracking, and the embedded database."""
+    from affiliate_empire.cli.services import Services
+    from affiliate_empire.ledger.postgres import EmbeddedPostgres
+
+    settings = Settings()
+    homes = [settings.home_path, *sorted(p for p in settings.home_path.glob("demo-*") if p.is_dir())]
+    stopped: list[str] = []
+    for home in homes:
+        services = Services(settings.model_copy(update={"home": home}))
+        stopped += [name for name in ("track", "world") if services.stop(name)]
+        postgres = EmbeddedPostgres(home)
+        if postgres.running():
+            postgres.stop()
+            stopped.append("database")
+    out.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+@app.command()
+def lineage(
+    conversion: Annotated[str | None, typer.Option(help="The network's transaction id.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt version.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Follow a dollar back to the prompt version that earned it, or a prompt version forward to its dollars."""
+    from affiliate_empire.operations.trace_lineage import render_trace, trace_conversion, trace_prompt
+
+    if (conversion is None) == (prompt is None):
+        raise BadInput("Say one of --conversion ID or --prompt VERSION.")
+    settings = Settings()
+    ledger = _open_ledger(settings)
+    trace: dict[str, Any]
+    if conversion is not None:
+        trace = trace_conversion(conversion, ledger=ledger)
+    else:
+        trace = trace_prompt(str(prompt), ledger=ledger)
+    if as_json:
+        print(json.dumps({"label": settings.label} | trace, indent=2, default=str))
+    else:
+        out.print(render_trace(trace, label=settings.label), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def quality(file: Path, as_json: JsonFlag = False) -> None:
+    """Judge a video file as the publisher would: exit 0 accepts it, 1 rejects it with the reasons."""
+    from affiliate_empire.media.quality import inspect
+    from affiliate_empire.policy import load_policy
+
+    report = inspect(file, disclosure=load_policy().disclosure("picture"))
+    if as_json:
+        print(
+            json.dumps({"accepted": report.accepted, "reasons": report.reasons, "measures": report.measures}, indent=2)
+        )
+    else:
+        out.print(f"{file}: {'accepted' if report.accepted else 'rejected'}", highlight=False, soft_wrap=True)
+        for reason in report.reasons:
+            out.print(f"- {reason}", highlight=False, soft_wrap=True)
+    if not report.accepted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pause(
+    scope: Annotated[str, typer.Argument(help="all, vendor:NAME or account:ID")], reason: str = "by hand"
+) -> None:
+    """Stop spending and posting in a scope: the next claim refuses. What is under way finishes."""
+    from affiliate_empire.effects.switches import pause_scope
+
+    pause_scope(scope, reason, ledger=_open_ledger(Settings()))
+    out.print(f"Paused {scope}. Take it back with: empire resume {scope}")
+
+
+@app.command()
+def resume(scope: Annotated[str, typer.Argument(help="A paused scope.")]) -> None:
+    """Lift a pause."""
+    from affiliate_empire.effects.switches import resume_scope
+
+    resume_scope(scope, ledger=_open_ledger(Settings()))
+    out.print(f"Resumed {scope}.")
+
+
+@effects_app.callback()
+def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the effects that are open, unknown or parked."""
+    if context.invoked_subcommand is not None:
+        return
+    from affiliate_empire.effects.report import open_effects
+
+    rows = open_effects(ledger=_open_ledger(Settings()))
+    if as_json:
+        print(json.dumps(rows, indent=2, default=str))
+        return
+    table = Table("key", "state", "since", "what to do")
+    for row in rows:
+        table.add_row(row["key"], row["state"], f"{row['updated_at']:%Y-%m-%d %H:%M}", row["remedy"])
+    out.print(table if rows else "No effect is open.")
+
+
+@db_app.command("url")
+def db_url() -> None:
+    """Start the embedded server if need be and print the ledger's URL."""
+    from affiliate_empire.ledger.postgres import EmbeddedPostgres
+
+    settings = Settings()
+    if settings.database_url is not None:
+        print(settings.database_url.get_secret_value())
+        return
+    _open_ledger(settings).dispose()
+    print(EmbeddedPostgres(settings.home_path).url())
+
+
+@app.command()
+def report(day: Annotated[str | None, typer.Option("--date", help="Which day; the newest by default.")] = None) -> None:
+    """Print where the owner's report of a day lies."""
+    from affiliate_empire.cli.demo import report_path
+
+    settings = Settings()
+    wanted = _day(day)
+    reports = sorted((settings.home_path / "reports").glob("*.html"))
+    path = report_path(settings, wanted) if wanted else (reports[-1] if reports else None)
+    if path is None or not path.exists():
+        raise BadInput("There is no report yet: run `empire demo`, or materialize daily_report in the Dagster UI.")
+    out.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _run_service(settings: Settings, name: str, port: int | None, flags: list[str]) -> None:
+    """Run a service in the foreground on its port, so that other commands of this home find it."""
+    from affiliate_empire.cli.services import Services, require_free_port
+    from affiliate_empire.kernel.errors import Misconfigured
+
+    services = Services(settings)
+    if services.running(name):
+        raise Misconfigured(
+            f"This home's {name} runs already on port {services.port(name)}: stop it with `empire stop`."
+        )
+    if port is not None:
+        require_free_port(port, name)
+        services.remember(name, port)
+        settings = settings.model_copy(update={f"{name}_port": port})
+        services = Services(settings)
+    chosen = services.port(name)
+    require_free_port(chosen, name)
+    settings.home_path.mkdir(parents=True, exist_ok=True)
+    out.print(f"{name}: http://127.0.0.1:{chosen} · {settings.label} · home {settings.home_path}")
+    services.note_pid(name, os.getpid())
+    command = services.command(name, chosen, *flags)
+    os.execve(sys.executable, command, os.environ | {"EMPIRE_HOME": str(settings.home_path)})  # noqa: S606
+
+
+def _open_ledger(settings: Settings) -> Any:
+    from affiliate_empire.ledger.open import open_ledger
+
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    return open_ledger(settings.home_path, url, settings.mode)
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a business day has no zone)
+    except ValueError:
+        raise BadInput(f"{text} is not a date: write it as 2026-11-21.") from None

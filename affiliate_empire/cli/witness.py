@@ -1,0 +1,96 @@
+"""The day as the world witnessed it, held against the day as the ledger has it.
+
+The world keeps its own record of what reached it. A figure of the demo is shown only beside the witness's; the two
+must be the same, or the demo fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from affiliate_empire.kernel.money import dollars
+from affiliate_empire.operations.total_day import DayTotals
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What the world saw: every post, charge, click and payout since it was made. Money in micros."""
+
+    posts: list[dict[str, Any]]
+    charges: list[dict[str, Any]]
+    clicks: list[dict[str, Any]]
+    payouts: list[dict[str, Any]]
+
+    @classmethod
+    def fetch(cls, world_url: str) -> Witness:
+        """Ask the world."""
+        with httpx.Client(base_url=world_url, timeout=60, trust_env=False) as client:
+            return cls(
+                **{name: client.get(f"/_world/{name}").raise_for_status().json() for name in cls.__annotations__}
+            )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The witness's figures of one day and every disagreement, as sentences. Unknown things count against us."""
+
+    posts: int
+    charges_micros: int
+    clicks: int
+    revenue_micros: int
+    problems: list[str]
+
+
+def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> Agreement:
+    """Hold a day against the witness.
+
+    What belongs to the home's other days (``elsewhere``) is set aside; whatever then remains unknown to the ledger is a
+    disagreement of this day.
+    """
+    problems: list[str] = []
+
+    known_posts = {remote for other in elsewhere for remote in other.posts}
+    posts = [post["remote_id"] for post in witness.posts if post["remote_id"] not in known_posts]
+    problems += [
+        f"The world has a post the ledger does not know: {post}." for post in posts if post not in totals.posts
+    ]
+    problems += [f"The ledger has a post the world never saw: {post}." for post in totals.posts if post not in posts]
+    problems += [f"The world saw post {post} twice." for post in {p for p in posts if posts.count(p) > 1}]
+
+    known_charges = {request for other in elsewhere for request in other.charges}
+    charges = {c["request_id"]: int(c["micros"]) for c in witness.charges if c["request_id"] not in known_charges}
+    unmatched = dict(charges)
+    for request, booked in totals.charges.items():
+        charged = unmatched.pop(request, None)
+        if charged != booked:
+            seen = "nothing" if charged is None else dollars(charged)
+            problems.append(f"Request {request} was booked at {dollars(booked)} and charged {seen}.")
+    # A reply that was lost is booked at its maximum: each charge without a booking must fit one of those.
+    lost = sorted(totals.lost_micros + [m for other in elsewhere for m in other.lost_micros])
+    for request, charged in sorted(unmatched.items(), key=lambda item: item[1]):
+        bound = next((maximum for maximum in lost if maximum >= charged), None)
+        if bound is None:
+            problems.append(f"The world charged {dollars(charged)} for {request}, which nobody booked.")
+        else:
+            lost.remove(bound)
+
+    known_clicks = {click for other in elsewhere for click in other.clicks}
+    clicks = {click["click_id"] for click in witness.clicks} - known_clicks
+    if clicks != totals.clicks:
+        problems.append(
+            f"{len(clicks - totals.clicks)} clicks were acknowledged and are not in the ledger; "
+            f"{len(totals.clicks - clicks)} are in the ledger and nobody made them."
+        )
+
+    known_payouts = {action for other in elsewhere for action in other.payouts}
+    payouts = {p["action_id"]: int(p["payout_micros"]) for p in witness.payouts if p["action_id"] not in known_payouts}
+    for action in sorted(payouts.keys() | totals.payouts.keys()):
+        if payouts.get(action) != totals.payouts.get(action):
+            problems.append(
+                f"Conversion {action} pays {dollars(payouts.get(action, 0))} at the network "
+                f"and {dollars(totals.payouts.get(action, 0))} in the ledger."
+            )
+    return Agreement(len(posts), sum(charges.values()), len(clicks), sum(payouts.values()), problems)

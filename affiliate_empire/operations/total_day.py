@@ -1,0 +1,88 @@
+"""What a day's pieces came to, by the ledger alone: the figures held against a witness and shown to the owner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from sqlalchemy import select
+
+from affiliate_empire.analytics.conversions import current_state
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import (
+    Artifact,
+    Click,
+    ConversionEvent,
+    Effect,
+    Link,
+    MetricSnapshot,
+    Piece,
+    Publication,
+)
+from affiliate_empire.media.store import MediaStore
+
+
+@dataclass(frozen=True)
+class DayTotals:
+    """Everything the ledger holds of the pieces of one day. Money in micros; ids as the outside knows them.
+
+    ``charges`` maps the vendor's request id to what was booked for it; ``lost_micros`` lists what was booked at its
+    maximum because the reply never came. ``payouts`` maps the network's transaction id to the commission as it stands.
+    """
+
+    day: date
+    pieces: int
+    quarantined: dict[str, str]
+    posts: dict[str, str] = field(default_factory=dict)  # remote id → platform
+    charges: dict[str, int] = field(default_factory=dict)
+    lost_micros: list[int] = field(default_factory=list)
+    cost_micros: int = 0
+    views: int = 0
+    clicks: set[str] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
+    payouts: dict[str, int] = field(default_factory=dict)
+    videos: list[Path] = field(default_factory=list)
+
+    @property
+    def revenue_micros(self) -> int:
+        return sum(self.payouts.values())
+
+
+def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
+    """Add up a day's cohort: the pieces planned for the day, and all they cost and earned so far."""
+    with ledger.begin() as session:
+        pieces = session.scalars(select(Piece).where(Piece.day == day, Piece.status != "superseded")).all()
+        ids = [piece.piece_id for piece in pieces]
+        publications = session.scalars(select(Publication).where(Publication.piece_id.in_(ids))).all()
+        effects = session.scalars(select(Effect).where(Effect.day == day, Effect.cost_micros > 0)).all()
+        codes = set(session.scalars(select(Link.code).where(Link.piece_id.in_(ids))))
+        clicks = set(session.scalars(select(Click.click_id).where(Click.code.in_(codes))))
+        events = session.scalars(select(ConversionEvent).where(ConversionEvent.click_id.in_(clicks))).all()
+        newest = (
+            select(MetricSnapshot)
+            .where(MetricSnapshot.publication_id.in_([p.publication_id for p in publications]))
+            .distinct(MetricSnapshot.publication_id)
+            .order_by(MetricSnapshot.publication_id, MetricSnapshot.observed_at.desc())
+        )
+        views = sum(snapshot.views for snapshot in session.scalars(newest))
+        files = session.scalars(
+            select(Artifact.sha256)
+            .where(Artifact.piece_id.in_(ids), Artifact.step == "video")
+            .order_by(Artifact.piece_id)
+        )
+        videos = [media.path(sha256) for sha256 in files if sha256]
+        return DayTotals(
+            day=day,
+            pieces=len(pieces),
+            quarantined={p.piece_id: p.reason or "" for p in pieces if p.status == "quarantined"},
+            posts={p.remote_id: p.platform for p in publications},
+            charges={e.remote_id or e.effect_id: e.cost_micros or 0 for e in effects if e.state != "lost"},
+            lost_micros=[e.cost_micros or 0 for e in effects if e.state == "lost"],
+            cost_micros=sum(e.cost_micros or 0 for e in effects),
+            views=views,
+            clicks=clicks,
+            codes=codes,
+            payouts=current_state(events),
+            videos=videos,
+        )
