@@ -1,0 +1,147 @@
+"""The state of each transaction, derived from the events a network sent about it; and whose money it is.
+
+Events are append-only and arrive in any order, more than once, by push and by poll (``analytics.impact``). The state is
+derived from the set of them, never from the order of arrival. No I/O.
+
+**Attribution rule.** The network decides that a sale is ours and what it pays: it is the payer. Which of our pieces
+earned it is said by the sub-id that the network returns: sub-id = click id → click → link → piece, last and only touch,
+whatever the gap. A sale without a sub-id, or with one that no click of ours has, is *unattributed*: it counts in the
+total and is shown as such, and is never spread over pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from affiliate_empire.kernel.ids import derived_id
+
+CONVERSION_COLUMNS = [
+    "conversion_id",
+    "network",
+    "transaction_id",
+    "line_id",
+    "state",
+    "sale_micros",
+    "commission_micros",
+    "currency",
+    "click_id",
+    "program_id",
+    "occurred_at",
+    "first_observed_at",
+    "last_observed_at",
+]
+
+EVENT_COLUMNS = [
+    "event_id",
+    "network",
+    "transaction_id",
+    "line_id",
+    "kind",
+    "version",
+    "click_id",
+    "program_id",
+    "sale_micros",
+    "commission_micros",
+    "currency",
+    "occurred_at",
+    "observed_at",
+    "source",
+]
+
+# How far a transaction has come. A reversal ends it: even paid money is clawed back by one.
+_STAGE = {"pending": 0, "adjusted": 0, "approved": 1, "paid": 2, "reversed": 3}
+_KEY = ["network", "transaction_id", "line_id"]
+
+
+def conversion_id(network: str, transaction_id: str, line_id: str = "") -> str:
+    """The id a person uses for a transaction line: ``impact:1001.5523.118``."""
+    return f"{network}:{transaction_id}" + (f":{line_id}" if line_id else "")
+
+
+def current_conversions(events: pd.DataFrame) -> pd.DataFrame:
+    """One row per transaction line as it stands after the events given.
+
+    State: the furthest of pending → approved → paid → reversed that any event reached. Amounts: none when reversed;
+    otherwise those of the last observed event that is not the original ``pending`` one, and of ``pending`` when there
+    is no other; a repeated or late ``pending`` therefore never takes back a later change.
+
+    Args:
+        events: rows of ``conversion_events``; may be empty.
+
+    Returns:
+        ``CONVERSION_COLUMNS``, ordered by ``conversion_id``; ``commission_micros`` in the row's currency.
+    """
+    if events.empty:
+        return pd.DataFrame(columns=CONVERSION_COLUMNS)
+    rows = [
+        _current(dict(zip(_KEY, key if isinstance(key, tuple) else (key,), strict=True)), group)
+        for key, group in events.groupby(_KEY, sort=True)
+    ]
+    return pd.DataFrame(rows, columns=CONVERSION_COLUMNS).sort_values("conversion_id", ignore_index=True)
+
+
+def current_state(events: Iterable[Any]) -> dict[str, int]:
+    """The commission of each transaction as it stands, in micros: transaction id → micros, its lines added up.
+
+    Args:
+        events: ``ConversionEvent`` rows of one network.
+    """
+    frame = pd.DataFrame([{name: getattr(event, name) for name in EVENT_COLUMNS} for event in events])
+    current = current_conversions(frame)
+    totals: dict[str, int] = {}
+    for row in current.to_dict("records"):
+        transaction = str(row["transaction_id"])
+        totals[transaction] = totals.get(transaction, 0) + int(row["commission_micros"])
+    return totals
+
+
+def _current(key: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
+    stage = group["kind"].map(_STAGE)
+    ordered = group.assign(stage=stage, later=group["kind"].ne("pending")).sort_values(
+        ["later", "observed_at", "stage", "event_id"]
+    )
+    last = ordered.iloc[-1]
+    furthest = int(stage.max())
+    state = next(kind for kind, at in _STAGE.items() if at == furthest and kind != "adjusted")
+    click_ids = [click for click in ordered["click_id"] if isinstance(click, str) and click]
+    return {
+        "conversion_id": conversion_id(**key),
+        **key,
+        "state": state,
+        "sale_micros": 0 if state == "reversed" else int(last["sale_micros"]),
+        "commission_micros": 0 if state == "reversed" else int(last["commission_micros"]),
+        "currency": last["currency"],
+        "click_id": click_ids[-1] if click_ids else None,
+        "program_id": last["program_id"],
+        "occurred_at": ordered["occurred_at"].min(),
+        "first_observed_at": ordered["observed_at"].min(),
+        "last_observed_at": ordered["observed_at"].max(),
+    }
+
+
+def missing_correction(said: list[dict[str, Any]], known: pd.DataFrame) -> dict[str, Any] | None:
+    """The event to add when a network's present word differs from what the stored events amount to.
+
+    A change back to amounts that an earlier change had already reached has the key of that earlier change and is not
+    stored again; this gives it a key of its own. Call it after storing ``said``.
+
+    Args:
+        said: events of one polled transaction row (``events_from_action``).
+        known: all stored events of that transaction line.
+
+    Returns:
+        An ``adjusted`` row for ``conversion_events``, or None where both agree.
+    """
+    now = _current({name: said[0][name] for name in _KEY}, pd.DataFrame(said))
+    stored = _current({name: said[0][name] for name in _KEY}, known)
+    same = all(now[name] == stored[name] for name in ("sale_micros", "commission_micros"))
+    if same or now["state"] == "reversed" or stored["state"] == "reversed":
+        return None
+    earlier = int(known["kind"].eq("adjusted").sum())
+    version = f"{now['sale_micros']}:{now['commission_micros']}@{earlier + 1}"
+    amounts = {name: now[name] for name in ("sale_micros", "commission_micros")}
+    event_id = derived_id("ce", *(said[0][name] for name in _KEY), "adjusted", version)
+    return {**said[0], "event_id": event_id, "kind": "adjusted", "version": version, **amounts}
