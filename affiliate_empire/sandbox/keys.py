@@ -1,0 +1,11 @@
+"""The keys that this world accepts. No secrets: they open nothing else. Repeated here because nothing is imported."""
+
+from __future__ import annotations
+
+OPENAI = "sandbox-openai-key"
+ELEVENLABS = "sandbox-elevenlabs-key"
+YOUTUBE_CLIENT_ID = "sandbox-youtube-client"
+YOUTUBE_CLIENT_SECRET = "sandbox-youtube-secret"  # noqa: S105 - published, opens only this world
+YOUTUBE_REFRESH_TOKEN = "sandbox-youtube-refresh-token"  # noqa: S105
+IMPACT_ACCOUNT_SID = "IRsandbox0000000000000000000000000001"
+IMPACT_AUTH_TOKEN = "sandbox-impact-token"  # noqa: S105

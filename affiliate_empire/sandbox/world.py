@@ -1,0 +1,132 @@
+"""The world: one object that every server module is handed, and the web app made of them.
+
+A server module exports ``routes(world)``; it may also export ``notice(world)``, called before each step of time and
+each look of the witness, to see what happened outside HTTP (a push to the blog's repository).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from affiliate_empire.sandbox import control, witness
+from affiliate_empire.sandbox.catalog import Catalog, open_catalog
+from affiliate_empire.sandbox.clock import Clock, stamp
+from affiliate_empire.sandbox.faults import FaultLayer, Faults
+from affiliate_empire.sandbox.market import Market
+from affiliate_empire.sandbox.servers import blog, elevenlabs, impact, merchant, openai, youtube
+from affiliate_empire.sandbox.store import Store
+
+SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog)
+
+
+class WorldRefused(Exception):
+    """The world cannot be opened as asked; the message says what to do."""
+
+
+class World:
+    """What happens outside: vendors' shared services.
+
+    Attributes:
+        base_url: where this world is reached, without a slash at the end.
+        seed: what all chance hangs on.
+        store: durable state (``store.Store``; tables documented there).
+        catalog: merchants, programmes and products (``catalog.Catalog``).
+        market: audiences, shoppers, and the passing of time (``market.Market``).
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        base_url: str,
+        seed: int,
+        *,
+        feed: Path | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        self.home = home
+        self.folder = home / "world"
+        self.base_url = base_url.rstrip("/")
+        self.seed = seed
+        self.store = Store(self.folder / "world.sqlite3")
+        kept = self.store.fact("seed")
+        if kept is not None and kept != str(seed):
+            raise WorldRefused(
+                f"The world in {self.folder} was born with seed {kept}: start it with that seed, or use another home."
+            )
+        self.store.save_fact("seed", str(seed))
+        self.clock = Clock(self.store, start=now)
+        self.catalog: Catalog = open_catalog(self.base_url, feed)
+        self.faults = Faults(self.store)
+        self.market = Market(self)
+
+    def now(self) -> datetime:
+        """World time, aware UTC."""
+        return self.clock.now()
+
+    def rng(self, *key: object) -> random.Random:
+        """A generator seeded by the world's seed and a key, so that no draw depends on the order of calls."""
+        text = json.dumps([self.seed, *map(str, key)])
+        return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
+
+    def charge(self, vendor: str, operation: str, micros: int, request_id: str, detail: dict[str, Any]) -> None:
+        """Book what a call costs, in millionths of a US dollar. Call it in the transaction that accepts the act."""
+        self.store.execute(
+            "INSERT INTO charges (vendor, operation, micros, request_id, at, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (vendor, operation, micros, request_id, stamp(self.now()), json.dumps(detail)),
+        )
+
+    def accept_post(
+        self,
+        platform: str,
+        account: str,
+        remote_id: str,
+        *,
+        title: str,
+        text: str,
+        media: dict[str, Any],
+        public_at: datetime,
+        flags: dict[str, Any],
+    ) -> None:
+        """Take a post to the audience, which sees it from ``public_at`` on. Called again, it edits the post.
+
+        Args:
+            text: what stands below or in the post, links included: where people look for one.
+            media: what can be seen of the file (``duration`` in seconds, ``width``, ``height``…); ``{}`` for a text.
+            flags: what the publisher declared (``containsSyntheticMedia``…), as the platform names it.
+        """
+        self.market.accept(
+            platform, account, remote_id, title=title, text=text, media=media, public_at=public_at, flags=flags
+        )
+
+    def retract_post(self, platform: str, remote_id: str) -> None:
+        """The post is gone: nobody sees it any more; its numbers stay."""
+        self.market.retract(platform, remote_id)
+
+    def statistics(self, platform: str, remote_id: str) -> dict[str, int]:
+        """``views``, ``likes`` and ``comments`` of a post so far."""
+        return self.market.statistics(platform, remote_id)
+
+    def notice(self) -> None:
+        """Let every server see what happened outside HTTP."""
+        for server in SERVERS:
+            if hasattr(server, "notice"):
+                server.notice(self)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def build_app(world: World) -> ASGIApp:
+    """The web app: control and witness, then every vendor behind the faults."""
+    routes = [*control.routes(world), *witness.routes(world)]
+    for server in SERVERS:
+        routes.extend(server.routes(world))
+    return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults)
