@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
     """Declarative base: one naming convention, aware times, JSONB for evidence."""
 
     metadata = MetaData(naming_convention=_NAMES)
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         datetime: DateTime(timezone=True),
         date: Date,
@@ -360,7 +360,7 @@ class Publication(Base):
 
 
 class Click(Base):
-    """Every hit on a tracking link, flagged and never dropped. No foreign key: written by COPY before the 302 leaves."""
+    """Every hit on a tracking link, flagged, never dropped. No foreign key: written by COPY before the 302 leaves."""
 
     __tablename__ = "clicks"
     click_id: Mapped[str] = mapped_column(primary_key=True)
