@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
@@ -17,8 +18,21 @@ def new_ulid(at: datetime) -> str:
 
     Every network's sub-id accepts it (26 characters of ``[0-9a-z]``). Source: github.com/ulid/spec.
     """
-    number = (int(at.timestamp() * 1000) << 80) | secrets.randbits(80)
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return new_ulids(at, 1)[0]
+
+
+def new_ulids(at: datetime, count: int) -> list[str]:
+    """``count`` ULIDs of one instant; one system call for all their random bits (the redirect makes them in batches)."""
+    milliseconds = int(at.timestamp() * 1000)
+    time_part = "".join(_CROCKFORD[(milliseconds >> shift) & 31] for shift in range(45, -1, -5))
+    random_bytes = secrets.token_bytes(10 * count)
+    return [time_part + _base32(random_bytes[start : start + 10]) for start in range(0, 10 * count, 10)]
+
+
+def _base32(ten_bytes: bytes) -> str:
+    """Sixteen characters of 80 bits, two at a time."""
+    number = int.from_bytes(ten_bytes, "big")
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in (70, 60, 50, 40, 30, 20, 10, 0)])
 
 
 def derived_id(prefix: str, *parts: object) -> str:

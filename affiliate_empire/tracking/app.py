@@ -1,0 +1,127 @@
+"""The tracking service as one ASGI application.
+
+``/r/{code}`` goes to a raw ASGI callable past the web framework; everything else is Starlette's. What happens on each
+route stands in ``redirect``, ``hub`` and ``postbacks``. The application opens nothing until its lifespan starts, and
+its lifespan's end stores every click that was still waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.tracking.hub import Hub
+from affiliate_empire.tracking.links import LinkTable
+from affiliate_empire.tracking.outages import DATABASE_OUTAGE
+from affiliate_empire.tracking.postbacks import Postbacks
+from affiliate_empire.tracking.recorder import ClickRecorder
+from affiliate_empire.tracking.redirect import PREFIX, Redirect
+from affiliate_empire.tracking.spool import Spool
+from affiliate_empire.tracking.visitors import DailySalts
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """What the service needs to know besides the ledger and the clock.
+
+    Attributes:
+        spool_folder: where clicks wait on disk while the database is away.
+        disclosure: the sentence at the head of every hub page.
+        postback_tokens: active secrets per network; a network without one is not answered.
+        calendar: business days; a visitor hash lives for one.
+        simulated: whether pages carry the sandbox's label.
+        flush_seconds, flush_hits, max_pending, patience: see ``ClickRecorder``.
+    """
+
+    spool_folder: Path
+    disclosure: str
+    postback_tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    calendar: BusinessCalendar = field(default_factory=BusinessCalendar)
+    simulated: bool = False
+    flush_seconds: float = 0.005
+    flush_hits: int = 512
+    max_pending: int = 8192
+    patience: float = 2.0
+
+
+class TrackingService:
+    """The ASGI application: the redirect first, the framework for the rest."""
+
+    def __init__(self, redirect: Redirect, framework: Starlette) -> None:
+        self._redirect = redirect
+        self._framework = framework
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._redirect(scope, receive, send)
+        else:
+            await self._framework(scope, receive, send)
+
+
+def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> TrackingService:
+    """Build the service on an open ledger. The caller disposes of the ledger."""
+    links = LinkTable(ledger)
+    recorder = ClickRecorder(
+        ledger.url,
+        clock,
+        DailySalts(ledger, config.calendar),
+        Spool(config.spool_folder),
+        flush_seconds=config.flush_seconds,
+        flush_hits=config.flush_hits,
+        max_pending=config.max_pending,
+        patience=config.patience,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            await links.start()
+            stack.push_async_callback(links.stop)
+            await recorder.start()
+            stack.push_async_callback(recorder.stop)
+            yield
+
+    async def health(_: Request) -> Response:
+        def ask() -> bool:
+            try:
+                with ledger.begin() as session:
+                    session.connection().exec_driver_sql("SELECT 1")
+            except DATABASE_OUTAGE:
+                return False
+            return True
+
+        database = await run_in_threadpool(ask)
+        status = "failing" if recorder.losing else "ok" if database and not recorder.database_away else "degraded"
+        told = {
+            "status": status,
+            "service": "tracking",
+            "database": database,
+            "links": len(links.live),
+            "recorded": recorder.recorded,
+            "spooled": recorder.spooled,
+            "unrecorded": recorder.unrecorded,
+        }
+        return JSONResponse(told, 503 if status == "failing" else 200, headers={"cache-control": "no-store"})
+
+    hub = Hub(ledger, clock, disclosure=config.disclosure, simulated=config.simulated)
+    postbacks = Postbacks(ledger, clock, config.postback_tokens)
+    framework = Starlette(
+        routes=[
+            Route("/h/{handle}", hub.__call__, methods=["GET"]),
+            Route("/postbacks/{network}/{token}", postbacks.__call__, methods=["GET", "POST"]),
+            Route("/healthz", health, methods=["GET"]),
+        ],
+        lifespan=lifespan,
+    )
+    return TrackingService(Redirect(links, recorder), framework)
