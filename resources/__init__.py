@@ -1,0 +1,1 @@
+"""How the outside is plugged in: one module per external API or store, config fields and ``create_resource``."""

@@ -1,0 +1,80 @@
+"""The lake: each asset partition as one Parquet file, in a layout that notebooks and DuckDB read directly.
+
+``<root>/<asset>/<partition>.parquet``; a two-dimensional partition is a folder and a file
+(``publications/2026-11-21/youtube.parquet``). Equal frames give equal bytes, and a reader sees either the old file
+or the new one. What a frame must look like is the subjects' business; plugging it into Dagster is ``resources.lake``'s.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from affiliate_empire.kernel.errors import EmpireError
+
+
+class PartitionMissing(EmpireError):
+    """A partition was asked for that has not been materialized."""
+
+
+class Lake:
+    """Parquet files under one root: a local folder, or a bucket by its URL (``s3://…``)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = UPath(root)
+
+    def path(self, asset: str, partition: str | None = None) -> UPath:
+        """Where a partition lies; ``2026-11-21|youtube`` is a folder and a file, no partition is ``all.parquet``."""
+        parts = [part for dimension in (partition or "all").split("|") for part in dimension.split("/")]
+        if any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"not a partition key: {partition!r}")
+        return self.root.joinpath(asset, *parts[:-1], f"{parts[-1]}.parquet")
+
+    def write(self, asset: str, partition: str | None, frame: pd.DataFrame) -> UPath:
+        """Replaces a partition as a whole; the index is dropped."""
+        path = self.path(asset, partition)
+        data = parquet_bytes(frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.protocol:  # an object store's put is atomic by itself
+            path.write_bytes(data)
+            return path
+        temporary = Path(str(path.parent)) / f".{path.name}.{secrets.token_hex(4)}"
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(Path(str(path)))
+        return path
+
+    def read(self, asset: str, partition: str | None = None) -> pd.DataFrame:
+        """A partition as it was written.
+
+        Raises:
+            PartitionMissing: it was never materialized.
+        """
+        path = self.path(asset, partition)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise PartitionMissing(
+                f"The lake has no {asset}{f' of {partition}' if partition else ''}: materialize that partition first."
+            ) from None
+        return pq.read_table(io.BytesIO(data)).to_pandas()
+
+    def exists(self, asset: str, partition: str | None = None) -> bool:
+        return self.path(asset, partition).exists()
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """A frame as Parquet, the same bytes for equal frames."""
+    table = pa.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", coerce_timestamps="us", store_schema=True)
+    return buffer.getvalue()

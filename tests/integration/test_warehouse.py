@@ -1,0 +1,251 @@
+"""The warehouse in real dbt on DuckDB: the ROI formula, restated cohorts, days that stay as they were."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from affiliate_empire.lake import Lake, parquet_bytes
+from affiliate_empire.warehouse import BuildReport, Warehouse, WarehouseBroken, load_models
+
+# dbt and its libraries still use what Python and click have deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+PROJECT = Path(__file__).parents[2] / "dbt_models"
+DAY = date(2026, 11, 21)
+MARTS = ["attributed_conversions", "daily_pnl", "revenue_lineage", "roi"]
+PIECES = {"a": ("video/question@1", "youtube"), "b": ("video/number@1", "youtube"), "c": ("post/guide@1", "blog")}
+
+
+def at(day: date, hour: int = 15) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def conversion(event: str, transaction: str, click: str | None, day: date, state: str, change: int) -> dict[str, Any]:
+    return {
+        "event_id": event,
+        "network": "impact",
+        "transaction_id": transaction,
+        "line_id": "",
+        "state": state,
+        "click_id": click,
+        "program_id": "impact:1001",
+        "day": day,
+        "occurred_at": at(DAY, 20),
+        "observed_at": at(day, 21),
+        "sale_change_micros": change * 20,
+        "commission_change_micros": change,
+    }
+
+
+class Books:
+    """A small lake that grows, and the warehouse over it."""
+
+    def __init__(self, home: Path) -> None:
+        self.lake = Lake(home / "lake")
+        self.warehouse = Warehouse(home / "warehouse", PROJECT)
+        self.files: dict[str, list[str]] = {}
+
+    def keep(self, asset: str, partition: str, rows: list[dict[str, Any]]) -> None:
+        path = str(self.lake.write(asset, partition, pd.DataFrame(rows)))
+        paths = self.files.setdefault(asset, [])
+        if path not in paths:
+            paths.append(path)
+
+    def build(self, first: date = DAY, last: date = DAY) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
+        return self.warehouse.build(MARTS, first_day=first, last_day=last, lake=self.files)
+
+
+@pytest.fixture
+def books(tmp_path: Path, kept_manifest: Path) -> Books:
+    """One day: three pieces, $6 spent, one approved commission of $10 on piece a and one of $2 on piece c."""
+    books = Books(tmp_path)
+    shutil.copytree(kept_manifest, tmp_path / "warehouse" / "manifests")
+    day = {"day": DAY}
+    books.keep(
+        "content_plan",
+        f"{DAY}",
+        [
+            {
+                **day,
+                "piece_id": piece,
+                "kind": prompt.split("/")[0],
+                "platform": platform,
+                "account_id": f"{platform}:gearlab",
+                "product_id": "pd_1",
+                "niche": "home",
+                "prompt_version": prompt,
+                "arm": "exploit",
+            }
+            for piece, (prompt, platform) in PIECES.items()
+        ],
+    )
+    books.keep(
+        "publications",
+        f"{DAY}",
+        [
+            {
+                **day,
+                "publication_id": f"pb_{piece}",
+                "piece_id": piece,
+                "account_id": f"{platform}:gearlab",
+                "platform": platform,
+                "remote_id": f"r{piece}",
+                "url": f"https://example.test/{piece}",
+                "title": piece,
+                "published_at": at(DAY),
+            }
+            for piece, (_, platform) in PIECES.items()
+        ],
+    )
+    books.keep(
+        "platform_metrics",
+        f"{DAY}",
+        [
+            {
+                "publication_id": "pb_a",
+                "observed_at": at(DAY, h),
+                "definition": "d",
+                "views": v,
+                "likes": 0,
+                "comments": 0,
+            }
+            for h, v in ((16, 100), (20, 900))
+        ],
+    )
+    clicks = [("k1", "a", True), ("k2", "a", True), ("k3", "a", False), ("k4", "c", True), ("k5", None, True)]
+    books.keep(
+        "clicks",
+        f"{DAY}",
+        [{**day, "click_id": k, "piece_id": p, "clicked_at": at(DAY, 18), "human": human} for k, p, human in clicks],
+    )
+    books.keep(
+        "costs",
+        f"{DAY}",
+        [
+            {**day, "effect_id": f"e{piece}", "piece_id": piece, "vendor": "openai", "operation": "x", "cost_micros": c}
+            for piece, c in (("a", 4_000_000), ("b", 1_500_000), ("c", 500_000))
+        ],
+    )
+    books.keep(
+        "conversions",
+        f"{DAY}",
+        [
+            conversion("v1", "t1", "k1", DAY, "pending", 10_000_000),
+            conversion("v2", "t2", "k4", DAY, "pending", 2_000_000),
+            conversion("v3", "t3", None, DAY, "pending", 700_000),
+        ],
+    )
+    return books
+
+
+@pytest.fixture(scope="module")
+def kept_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("manifest")
+    Warehouse(folder, PROJECT).dependencies()
+    return folder / "manifests"
+
+
+def test_models_read_without_dbt_are_those_of_its_manifest(kept_manifest: Path) -> None:
+    by_dbt = Warehouse(kept_manifest.parent, PROJECT).dependencies()
+    assert {m.name: (set(m.models), set(m.sources)) for m in load_models(PROJECT)} == by_dbt
+
+
+def test_a_changed_source_is_parsed_anew_and_an_unchanged_one_is_not(tmp_path: Path, kept_manifest: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project)
+    warehouse = Warehouse(tmp_path / "warehouse", project)
+    assert "daily_pnl" in warehouse.dependencies()
+    (first,) = (tmp_path / "warehouse" / "manifests").iterdir()
+    stamp = first.stat().st_mtime_ns
+    warehouse.dependencies()
+    assert first.stat().st_mtime_ns == stamp
+    for path in (project / "models" / "marts").glob("daily_pnl*"):
+        path.unlink()
+    for path in (project / "tests").glob("daily_pnl*"):
+        path.unlink()
+    assert "daily_pnl" not in Warehouse(tmp_path / "warehouse", project).dependencies()
+
+
+def test_roi_formula_by_dbts_unit_tests(books: Books) -> None:
+    books.build()
+    outcomes = books.warehouse.run_unit_tests()
+    assert outcomes == {"roi_is_profit_over_cost": (True, outcomes["roi_is_profit_over_cost"][1])}
+
+
+def test_a_day_adds_up_to_the_micro(books: Books) -> None:
+    report, frames = books.build()
+    assert [test for test in report.tests if not test.passed] == []
+    assert len(report.tests) > 40
+    roi = frames["roi"].set_index("prompt_version")
+    assert roi["revenue_micros"].to_dict() == {
+        "post/guide@1": 2_000_000,
+        "video/number@1": 0,
+        "video/question@1": 10_000_000,
+    }
+    assert roi["roi_percent"].to_dict() == {"post/guide@1": 300.0, "video/number@1": -100.0, "video/question@1": 150.0}
+    assert roi.loc["video/question@1", ["views", "clicks", "posts"]].to_list() == [900, 2, 1]
+    pnl = frames["daily_pnl"].set_index(["niche", "platform"])["profit_micros"].to_dict()
+    assert pnl == {
+        ("home", "youtube"): 4_500_000,
+        ("home", "blog"): 1_500_000,
+        ("unattributed", "unattributed"): 700_000,
+    }
+    assert frames["revenue_lineage"].set_index("transaction_id")["prompt_version"].to_dict() == {
+        "t1": "video/question@1",
+        "t2": "post/guide@1",
+    }
+
+
+def test_a_late_reversal_restates_its_cohort_and_not_the_closed_day(books: Books) -> None:
+    _, before = books.build()
+    late = DAY + timedelta(days=33)
+    books.keep("conversions", f"{late}", [conversion("v9", "t1", None, late, "reversed", -10_000_000)])
+    books.keep(
+        "conversions",
+        f"{DAY + timedelta(days=2)}",
+        [conversion("v8", "t9", "k2", DAY + timedelta(days=2), "pending", 5)],
+    )
+    _, after = books.build()
+    roi = after["roi"].set_index("prompt_version")
+    assert roi.loc["video/question@1", ["revenue_micros", "conversions", "reversals"]].to_list() == [5, 2, 1]
+    assert roi.loc["video/question@1", "roi_percent"] == pytest.approx((5 - 4_000_000) / 4_000_000 * 100)
+    assert parquet_bytes(after["daily_pnl"]) == parquet_bytes(before["daily_pnl"])
+    _, of_late_day = books.build(late, late)
+    (line,) = of_late_day["daily_pnl"].to_dict("records")
+    assert (line["niche"], line["platform"], line["revenue_micros"]) == ("home", "youtube", -10_000_000)
+    assert line["taken_back_micros"] == -10_000_000
+
+
+def test_marts_are_byte_equal_when_built_again(books: Books) -> None:
+    _, first = books.build()
+    _, again = books.build()
+    assert {name: parquet_bytes(frame) for name, frame in first.items()} == {
+        name: parquet_bytes(frame) for name, frame in again.items()
+    }
+
+
+def test_a_failed_test_is_reported_and_stops_what_reads_the_model(books: Books) -> None:
+    cost = {"day": DAY, "effect_id": "ea", "piece_id": "a", "vendor": "openai", "operation": "x", "cost_micros": 1}
+    books.keep("costs", f"{DAY}-again", [cost])
+    report, frames = books.build()
+    assert {(t.model, t.name) for t in report.tests if not t.passed} == {
+        ("stg_lake__costs", "unique_stg_lake__costs_effect_id")
+    }
+    assert "roi" in report.skipped
+    assert "roi" not in frames
+
+
+def test_a_broken_file_is_one_clear_error_and_frees_the_warehouse(books: Books) -> None:
+    good = books.files["costs"]
+    books.files["costs"] = [*good, "/nowhere/costs.parquet"]
+    with pytest.raises(WarehouseBroken, match="stg_lake__costs"):
+        books.build()
+    books.files["costs"] = good
+    report, _ = books.build()
+    assert "roi" in report.seconds
