@@ -72,6 +72,8 @@ class LinkTable:
         found: dict[str, Destination] = {}
         for row in rows:
             try:
+                if not _CODE.fullmatch(row.code):
+                    raise BadInput(f"The code {row.code!r} cannot stand in an address.")
                 found[row.code] = parse_destination(row.target_url, row.sub_id_parameter)
             except BadInput as error:
                 log.error("link_unusable", code=row.code, reason=str(error))
@@ -92,7 +94,7 @@ class LinkTable:
                     loaded.set()
                     attempt = 0
                     async for notification in connection.notifies():
-                        await asyncio.to_thread(self._load, notification.payload)
+                        await asyncio.to_thread(self._load, notification.payload or None)  # "": all of them
             except DATABASE_OUTAGE as error:
                 if not loaded.is_set():
                     raise
