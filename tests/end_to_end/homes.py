@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 
 EMPIRE = Path(sys.executable).with_name("empire")
-GUARD = Path(__file__).with_name("guard")
 
 
 @dataclass
@@ -33,7 +32,6 @@ class Home:
             "EMPIRE_HOME": str(self.path),
             "EMPIRE_RENDER_PROFILE": "light",
             "EMPIRE_SLATE_VIDEOS": "2",
-            "PYTHONPATH": str(GUARD),
             "NETWORK_GUARD_LOG": str(self.path.parent / "network.log"),
             "TERM": "dumb",
             **self.variables,

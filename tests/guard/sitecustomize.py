@@ -1,9 +1,11 @@
 """The network guard: a process that has loaded this reaches loopback only.
 
 Loaded by ``tests/conftest.py`` in the test processes, and by every Python that a test starts, because its folder is on
-their PYTHONPATH and Python imports ``sitecustomize`` by itself. An audit hook cannot be removed or patched away.
+their PYTHONPATH and Python imports ``sitecustomize`` by itself. An audit hook cannot be removed or patched away; what
+it forbids is also written to ``NETWORK_GUARD_LOG``, if set, so that an attempt whose error is swallowed is seen.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -29,6 +31,9 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
     else:
         return
     if outside:
+        if log := os.environ.get("NETWORK_GUARD_LOG"):
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(f"{sys.argv}: {address!r}\n")
         raise NetworkForbidden(f"The tests reach loopback only, and this reached for {address!r}.")
 
 
