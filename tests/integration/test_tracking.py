@@ -1,0 +1,459 @@
+"""The tracking service over HTTP, on a real PostgreSQL, as the process that `empire track` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select, text, update
+
+from affiliate_empire.ledger import EmbeddedPostgres, Ledger
+from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback
+from affiliate_empire.settings import SANDBOX_KEYS
+from tests.factories.tracking import PUBLISHED_AT, ClockServer, TrackingProcess, click_until_cut, publish_link
+
+CODE = "k7Qm2RtX9b"
+NOW = PUBLISHED_AT + timedelta(hours=5)
+PHONE = {"user-agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148"}
+TOKEN = SANDBOX_KEYS["impact_postback_token"]
+PUSH = "ActionId=1001.4000.77&Status=PENDING&Payout=2.40&Amount=60.00&Currency=USD&CampaignId=1001"
+
+
+@pytest.fixture(scope="module")
+def clock() -> Iterator[ClockServer]:
+    server = ClockServer(NOW)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def service(
+    module_ledger: Ledger, clock: ClockServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrackingProcess]:
+    process = TrackingProcess(tmp_path_factory.mktemp("home"), module_ledger.url, clock.url)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def http(service: TrackingProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, headers=PHONE, trust_env=False) as client:
+        yield client
+
+
+def clicks(ledger: Ledger) -> list[Click]:
+    with ledger.begin() as session:
+        return list(session.scalars(select(Click).order_by(Click.click_id)))
+
+
+def sub_id(reply: httpx.Response) -> str:
+    assert reply.status_code == 302, reply
+    (value,) = parse_qs(urlsplit(reply.headers["location"]).query)["subId1"]
+    return value
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something announced by the database (a matter of milliseconds) comes true within two seconds."""
+    deadline = time.monotonic() + 2
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+# ---------------------------------------------------------------- clicks
+def test_a_click_is_in_the_ledger_when_its_302_arrives(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    reply = http.get(f"/r/{CODE}?url=https://evil.example&subId1=mine", headers={"referer": "https://youtube.com/x"})
+    (click,) = clicks(ledger)
+    assert reply.headers["location"] == (
+        "https://shop.example.net/c/77/88/1001?u=https%3A%2F%2Fshop.example.net%2Fp%2F1"
+        f"&subId1={click.click_id}#reviews"
+    )
+    assert reply.headers["cache-control"] == "no-store"
+    assert re.fullmatch("[0-9a-hjkmnp-tv-z]{26}", click.click_id)
+    assert (click.code, click.clicked_at, click.flags) == (CODE, NOW, [])
+    assert (click.user_agent, click.referrer) == (PHONE["user-agent"], "https://youtube.com/x")
+
+
+def test_hits_that_are_no_people_are_kept_and_flagged(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    http.get(f"/r/{CODE}")
+    http.head(f"/r/{CODE}")
+    http.get(f"/r/{CODE}", headers={"sec-purpose": "prefetch;prerender"})
+    http.get(f"/r/{CODE}", headers={"user-agent": "Twitterbot/1.0"})
+    http.head(f"/r/{CODE}", headers={"user-agent": ""})
+    assert sorted(click.flags for click in clicks(ledger)) == [[], ["bot"], ["bot", "head"], ["head"], ["prefetch"]]
+
+
+def test_what_a_browser_calls_itself_is_stored_as_it_said_it(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    said = ["\\N", "\\.", "back\\slash\ttab", "caf\xe9 \x85", "x" * 4000]
+    for user_agent in said:
+        http.get(f"/r/{CODE}", headers={"user-agent": user_agent.encode("latin-1")})
+    assert sorted(click.user_agent for click in clicks(ledger)) == sorted(agent[:512] for agent in said)
+
+
+def test_only_get_and_head_are_clicks(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    reply = http.post(f"/r/{CODE}")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD")
+    assert clicks(ledger) == []
+
+
+def test_unknown_and_retired_links_answer_alike_and_changes_are_followed(ledger: Ledger, http: httpx.Client) -> None:
+    unknown = http.get(f"/r/{CODE}")
+    assert unknown.status_code == 404
+    publish_link(ledger, CODE)
+    assert http.get(f"/r/{CODE}").status_code == 302, "a new link works from its commit on"
+    with ledger.begin() as session:
+        session.execute(update(Link).values(target_url="https://elsewhere.example/"))
+    assert eventually(lambda: "elsewhere.example" in http.get(f"/r/{CODE}").headers["location"])
+    with ledger.begin() as session:
+        session.execute(update(Link).values(status="retired"))
+    assert eventually(lambda: http.get(f"/r/{CODE}").status_code == 404)
+    retired = http.get(f"/r/{CODE}")
+    drop_date = {"date": ""}
+    assert (retired.content, {**retired.headers, **drop_date}) == (unknown.content, {**unknown.headers, **drop_date})
+
+
+def test_a_stored_link_that_could_break_a_header_is_not_followed(
+    ledger: Ledger, http: httpx.Client, service: TrackingProcess
+) -> None:
+    publish_link(ledger, CODE, target_url="https://shop.example.net/\r\nSet-Cookie: a=b")
+    assert http.get(f"/r/{CODE}").status_code == 404
+    assert "link_unusable" in service.log
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tail=st.one_of(st.text(max_size=20), st.sampled_from(["//evil.example", "\\\\evil", "@evil", "/../h/x", "\0"])))
+def test_no_request_chooses_where_it_is_sent(module_ledger: Ledger, http: httpx.Client, tail: str) -> None:
+    publish_link(module_ledger, CODE)
+    escaped = quote(tail.encode("utf-8", "surrogatepass"), safe="")
+    for path in (f"/r/{CODE}{escaped}", f"/r/{escaped}", f"/r/{CODE}?u={escaped}&{escaped}"):
+        reply = http.get(path)
+        assert reply.status_code in (302, 404)
+        if reply.status_code == 302:
+            assert urlsplit(reply.headers["location"]).hostname == "shop.example.net"
+
+
+def test_no_header_can_be_injected_through_the_path(ledger: Ledger, service: TrackingProcess) -> None:
+    publish_link(ledger, CODE)
+    for path in (f"/r/{CODE}%0d%0aSet-Cookie:a=b", f"/r/%0d%0aSet-Cookie:a=b{CODE}", f"/r/{CODE}?%0d%0aSet-Cookie:a=b"):
+        with socket.create_connection(("127.0.0.1", service.port)) as raw:
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: raw.recv(4096), b""))
+        head = answer.partition(b"\r\n\r\n")[0].lower()
+        assert re.match(rb"http/1.1 (302|404) ", head)
+        assert b"set-cookie" not in head.replace(b"%0d%0aset-cookie", b"")
+
+
+def test_no_address_is_kept(ledger: Ledger, http: httpx.Client, service: TrackingProcess) -> None:
+    publish_link(ledger, CODE)
+    address = {"x-forwarded-for": "203.0.113.77", "x-real-ip": "203.0.113.77"}
+    addresses = ("203.0.113.77", "203.0.113.99", "198.51.100.1")
+    ids = [sub_id(http.get(f"/r/{CODE}", headers={"x-forwarded-for": told})) for told in addresses]
+    http.get("/h/gearlab", headers=address)
+    http.get(f"/postbacks/impact/{TOKEN}?{PUSH}", headers=address)
+    with ledger.begin() as session:
+        kept = session.execute(
+            text("SELECT row_to_json(c)::text FROM clicks c UNION ALL SELECT row_to_json(p)::text FROM postbacks p")
+        ).scalars()
+        everything = "\n".join(kept) + service.log
+    assert "203.0.113" not in everything
+    assert "127.0.0.1" not in everything
+    visitors = {click.click_id: click.visitor_hash for click in clicks(ledger)}
+    first, second, third = (visitors[click_id] for click_id in ids)
+    assert first == second != third, "one network is one visitor, another one is not"
+
+
+def test_the_visitor_is_somebody_else_tomorrow(ledger: Ledger, http: httpx.Client, clock: ClockServer) -> None:
+    publish_link(ledger, CODE)
+    http.get(f"/r/{CODE}")
+    clock.now = NOW + timedelta(days=1)
+    time.sleep(0.03)  # the service's reading of the clock is 20 ms old at most
+    http.get(f"/r/{CODE}")
+    clock.now = NOW
+    today, tomorrow = clicks(ledger)
+    assert tomorrow.clicked_at - today.clicked_at == timedelta(days=1)
+    assert today.visitor_hash != tomorrow.visitor_hash
+
+
+# ---------------------------------------------------------------- nothing acknowledged is lost
+async def _load(port: int, acknowledged: list[str], visitors: int, stop: Callable[[], None], enough: int) -> None:
+    """Visitors click until ``enough`` were acknowledged; then ``stop`` is called and they go on until they are cut."""
+    tasks = [asyncio.create_task(click_until_cut(port, CODE, acknowledged)) for _ in range(visitors)]
+    while len(acknowledged) < enough and not all(task.done() for task in tasks):
+        await asyncio.sleep(0.005)
+    stop()
+    await asyncio.gather(*tasks)
+
+
+def test_a_killed_service_has_stored_every_click_it_acknowledged(
+    ledger: Ledger, clock: ClockServer, tmp_path: Path
+) -> None:
+    publish_link(ledger, CODE)
+    acknowledged: list[str] = []
+    for enough in (400, 1200, 2000):
+        process = TrackingProcess(tmp_path, ledger.url, clock.url)
+        asyncio.run(_load(process.port, acknowledged, 32, lambda p=process: p.process.kill(), enough))
+        process.close()
+    assert len(acknowledged) >= 2000
+    assert len(set(acknowledged)) == len(acknowledged)
+    assert set(acknowledged) <= {click.click_id for click in clicks(ledger)}
+
+
+def test_a_service_told_to_stop_answers_and_stores_what_is_in_flight(
+    ledger: Ledger, clock: ClockServer, tmp_path: Path
+) -> None:
+    publish_link(ledger, CODE)
+    acknowledged: list[str] = []
+    process = TrackingProcess(tmp_path, ledger.url, clock.url)
+    asyncio.run(_load(process.port, acknowledged, 16, process.process.terminate, 300))
+    assert process.process.wait(timeout=20) == 0
+    process.close()
+    assert sorted(acknowledged) == [click.click_id for click in clicks(ledger)], "stored and acknowledged are the same"
+
+
+def test_connections_that_break_lose_and_double_nothing(ledger: Ledger, service: TrackingProcess) -> None:
+    publish_link(ledger, CODE)
+    acknowledged: list[str] = []
+
+    async def run() -> None:
+        done = asyncio.Event()
+        tasks = [asyncio.create_task(click_until_cut(service.port, CODE, acknowledged, until=done)) for _ in range(16)]
+        for enough in (200, 500, 800):
+            while len(acknowledged) < enough:
+                await asyncio.sleep(0.005)
+            await asyncio.to_thread(_cut_connections, ledger)
+        while len(acknowledged) < 1100:
+            await asyncio.sleep(0.005)
+        done.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+    assert sorted(acknowledged) == [click.click_id for click in clicks(ledger)]
+
+
+def _cut_connections(ledger: Ledger) -> None:
+    with ledger.begin() as session:
+        session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+def test_while_the_database_is_away_visitors_go_on_and_a_kill_then_loses_no_click(
+    ledger: Ledger, postgres: EmbeddedPostgres, clock: ClockServer, tmp_path: Path
+) -> None:
+    publish_link(ledger, CODE)
+    name = ledger.engine.url.database
+    acknowledged: list[str] = []
+    process = TrackingProcess(tmp_path, ledger.url, clock.url)
+
+    def visit(times: int) -> None:
+        with httpx.Client(base_url=process.url, headers=PHONE, timeout=20, trust_env=False) as client:
+            acknowledged.extend(sub_id(client.get(f"/r/{CODE}")) for _ in range(times))
+
+    visit(5)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            visit(20)
+            with httpx.Client(base_url=process.url, trust_env=False) as client:
+                health = client.get("/healthz")
+                unknown = client.get("/r/neverseen11")
+            process.end(signal.SIGKILL)
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert (health.status_code, health.json()["status"], health.json()["spooled"]) == (200, "degraded", 20)
+    assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "5")
+    ledger.engine.dispose()  # its connections were cut as well
+
+    process = TrackingProcess(tmp_path, ledger.url, clock.url)
+    visit(1)
+    process.end(signal.SIGTERM)
+    assert sorted(acknowledged) == [click.click_id for click in clicks(ledger)]
+    assert list((tmp_path / "tracking" / "spool").iterdir()) == []
+
+
+# ---------------------------------------------------------------- postbacks
+def test_a_hundred_equal_postbacks_at_once_are_one_event(ledger: Ledger, service: TrackingProcess) -> None:
+    address = f"{service.url}/postbacks/impact/{TOKEN}?{PUSH}&SubId1=01m8285yjh4jat8yb5v0kfz4vn"
+    with httpx.Client(timeout=30, trust_env=False) as client, ThreadPoolExecutor(25) as pool:
+        replies = list(pool.map(lambda _: client.get(address), range(100)))
+    assert {reply.status_code for reply in replies} == {200}
+    with ledger.begin() as session:
+        (event,) = session.scalars(select(ConversionEvent)).all()
+        assert session.scalar(select(func.count()).select_from(Postback)) == 100
+    assert (event.transaction_id, event.commission_micros, event.source) == ("1001.4000.77", 2_400_000, "push")
+    assert (event.click_id, event.observed_at) == ("01m8285yjh4jat8yb5v0kfz4vn", NOW)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_postback_may_come_in_the_body(ledger: Ledger, http: httpx.Client, kind: str) -> None:
+    body = (
+        '{"ActionId": "7", "Status": "APPROVED", "Payout": 1.10}'
+        if "json" in kind
+        else "ActionId=7&Status=APPROVED&Payout=1.10"
+    )
+    reply = http.post(f"/postbacks/impact/{TOKEN}", content=body, headers={"content-type": kind})
+    assert (reply.status_code, reply.json()["events"]) == (200, 1)
+    with ledger.begin() as session:
+        assert session.scalars(select(ConversionEvent.commission_micros)).all() == [1_100_000]
+        assert session.scalars(select(Postback.body)).all() == [body]
+
+
+def test_a_wrong_token_learns_nothing_and_stores_nothing(ledger: Ledger, http: httpx.Client) -> None:
+    wrong = [
+        f"impact/{TOKEN[:-1]}",
+        f"impact/{TOKEN}x",
+        "impact/%C3%A9%ff",
+        f"impact/{TOKEN.upper()}",
+        f"awin/{TOKEN}",
+        "awin/x",
+    ]
+    replies = [http.get(f"/postbacks/{path}?{PUSH}") for path in wrong]
+    assert {(reply.status_code, reply.content) for reply in replies} == {
+        (401, b'{"error":"This postback address is not known."}')
+    }
+    with ledger.begin() as session:
+        assert session.scalar(select(func.count()).select_from(Postback)) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("", "names no action"),
+        ("ActionId=7&Status=PENDING&Payout=lots", "no amount"),
+        ("ActionId=7&Status=PENDING&Payout=1&Payout=100", "twice"),
+        ("ActionId=7%00&Status=PENDING&Payout=1", "NUL"),
+    ],
+)
+def test_what_cannot_be_read_is_kept_with_its_reason(
+    ledger: Ledger, http: httpx.Client, query: str, problem: str
+) -> None:
+    reply = http.get(f"/postbacks/impact/{TOKEN}?{query}")
+    assert reply.status_code == 200
+    with ledger.begin() as session:
+        (stored,) = session.scalars(select(Postback)).all()
+        (alert,) = session.scalars(select(Alert)).all()
+        assert session.scalars(select(ConversionEvent)).all() == []
+    assert stored.query == query
+    assert problem in (stored.problem or "")
+    assert stored.postback_id in alert.message
+
+
+def test_the_same_event_with_other_amounts_is_a_conflict_not_an_overwrite(ledger: Ledger, http: httpx.Client) -> None:
+    first, second = (
+        http.get(f"/postbacks/impact/{TOKEN}?{PUSH.replace('2.40', payout)}") for payout in ("2.40", "9.99")
+    )
+    assert first.status_code == second.status_code == 200
+    with ledger.begin() as session:
+        assert session.scalars(select(ConversionEvent.commission_micros)).all() == [2_400_000]
+        problems = session.scalars(select(Postback.problem).order_by(Postback.postback_id)).all()
+    assert problems.count(None) == 1
+    assert any("2400000 then 9990000" in problem for problem in problems if problem)
+
+
+def test_a_postback_that_is_too_large_is_refused(ledger: Ledger, http: httpx.Client) -> None:
+    assert http.post(f"/postbacks/impact/{TOKEN}", content=b"x" * 70_000).status_code == 413
+    with ledger.begin() as session:
+        assert session.scalar(select(func.count()).select_from(Postback)) == 0
+
+
+# ---------------------------------------------------------------- the hub page
+class _Page(HTMLParser):
+    """What a reader meets, in order: text and links."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.links: list[dict[str, str | None]] = []
+        self.anchors: list[str] = []
+        self.before_links = ""
+        self._inside = False
+        self.feed(page.partition("<main>")[2])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.links.append(dict(attrs))
+            self.anchors.append("")
+            self._inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.anchors[-1] += data
+        elif not self.links:
+            self.before_links += data
+
+
+def test_the_hub_discloses_first_and_leads_through_tracking_links(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    publish_link(ledger, "m3Wn8YpZ4c", product_title='Stove <b>"X"</b> & Co', minute=1, title="Boil?")
+    publish_link(ledger, "tomorrow11", minute=2, published_at=NOW + timedelta(hours=1))
+    publish_link(ledger, "another111", handle="kitchen", minute=3)
+    reply = http.get("/h/gearlab")
+    page = _Page(reply.text)
+    assert reply.status_code == 200
+    assert "#ad" in page.before_links
+    assert "commission" in page.before_links
+    assert "SIMULATED" in page.before_links
+    assert page.anchors == ["Trail Lamp 400", 'Stove <b>"X"</b> & Co']
+    assert [link["href"] for link in page.links] == [f"/r/{CODE}", "/r/m3Wn8YpZ4c"]
+    assert all("sponsored" in (link["rel"] or "") and "nofollow" in (link["rel"] or "") for link in page.links)
+    assert '<html lang="en">' in reply.text
+    assert http.get(page.links[0]["href"] or "").status_code == 302
+
+
+def test_an_unknown_hub_is_not_found(ledger: Ledger, http: httpx.Client) -> None:
+    assert http.get("/h/nobody").status_code == 404
+
+
+# ---------------------------------------------------------------- starting
+def test_health_tells_what_a_person_needs(ledger: Ledger, http: httpx.Client) -> None:
+    told = http.get("/healthz").json()
+    assert (told["status"], told["database"], told["unrecorded"]) == ("ok", True, 0)
+
+
+def _start(tmp_path: Path, database_url: str, port: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "affiliate_empire.tracking", "--home", str(tmp_path), "--port", str(port)]
+    environment = {**os.environ, "DATABASE_URL": database_url}
+    return subprocess.run(
+        [*command, "--world-url", "http://127.0.0.1:9"], env=environment, capture_output=True, text=True
+    )
+
+
+def test_a_port_in_use_and_a_database_that_does_not_answer_are_one_sentence_each(
+    ledger: Ledger, service: TrackingProcess, tmp_path: Path
+) -> None:
+    taken = _start(tmp_path, ledger.url, service.port)
+    away = _start(tmp_path, "postgresql://empire@127.0.0.1:9/empire", 0)
+    for ended, word in ((taken, "--port"), (away, "DATABASE_URL")):
+        assert ended.returncode == 1
+        assert word in ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert ended.stdout == ""
