@@ -1,0 +1,53 @@
+"""What the HTTP clients share: which transport failure means what.
+
+The one question that matters after a failure is whether the request may have reached the vendor. Status codes and the
+vendors' own error bodies are read in each vendor's module; nothing here retries.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import httpx
+
+from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
+
+# Failures that happen before a request's first byte leaves this machine.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+def transport_failure(error: httpx.TransportError, *, vendor: str, name: str) -> VendorUnavailable:
+    """The error to raise for a failed exchange: unavailable if nothing was sent, a lost reply otherwise.
+
+    Args:
+        error: what httpx raised.
+        vendor: the client's key (``youtube``).
+        name: the vendor's name as a person knows it (``YouTube``).
+    """
+    code = type(error).__name__
+    if isinstance(error, _NEVER_SENT):
+        return VendorUnavailable(
+            f"{name} could not be reached ({code}); check the network and run again.", vendor=vendor, code=code
+        )
+    return ReplyLost(
+        f"{name} gave no readable reply ({code}); what it did is found out on the next run.", vendor=vendor, code=code
+    )
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds the vendor asks us to wait, by ``Retry-After`` or impact.com's ``X-RateLimit-Reset``; None if unsaid."""
+    for header in ("retry-after", "x-ratelimit-reset"):
+        value = response.headers.get(header, "")
+        if value.isdigit():
+            return float(value)
+    return None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine; a proxy from the environment must not be asked for those."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

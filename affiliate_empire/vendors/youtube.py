@@ -1,0 +1,572 @@
+"""YouTube: upload one video exactly once, and read back how it fares.
+
+Two ways to the same API, each where it is strongest:
+
+* The **upload** speaks the resumable protocol itself, over httpx. Exactly-once needs the session URL stored before the
+  first byte, the session asked what it holds after a crash, and no hidden second try. google-api-python-client hides
+  the session in a request object, resumes only through its private ``_in_error_state``, and with ``num_retries``
+  resends a stream that it has already read.
+* The **reads** go through google-api-python-client, built from its own discovery document with our base URL (its
+  ``api_endpoint`` option keeps ``https`` where the world speaks plain http). ``num_retries`` is never set.
+
+Errors are told apart by YouTube's ``reason``, not by status: the same reason is seen with 400 and with 403. What to
+post and when is decided elsewhere (``affiliate_empire.operations.publish_piece``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+
+_VENDOR = "youtube"
+_SCOPES = ("https://www.googleapis.com/auth/youtube.upload", "https://www.googleapis.com/auth/youtube.readonly")
+_WRITTEN_PARTS = "snippet,status,paidProductPlacementDetails"  # every section that is written must be named
+_IDS_PER_CALL = 50
+_CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB, as the protocol demands of every chunk but the last
+_RESUMPTIONS = 3
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # the project's quotas reset at midnight Pacific
+
+_DAY_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})
+_TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+
+
+@dataclass(frozen=True)
+class VideoMetadata:
+    """What a video says about itself. Nothing has a default: a forgotten flag must not become a published video.
+
+    ``publish_at`` is the instant at which YouTube makes a private video public; None with any other privacy.
+    """
+
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    category_id: str
+    language: str
+    privacy_status: Literal["private", "unlisted", "public"]
+    publish_at: datetime | None
+    contains_synthetic_media: bool
+    has_paid_product_placement: bool
+    self_declared_made_for_kids: bool
+    notify_subscribers: bool
+
+    def document(self) -> dict[str, Any]:
+        """The ``Video`` resource to insert (``notify_subscribers`` is a query parameter, not part of it)."""
+        status: dict[str, Any] = {
+            "privacyStatus": self.privacy_status,
+            "selfDeclaredMadeForKids": self.self_declared_made_for_kids,
+            "containsSyntheticMedia": self.contains_synthetic_media,
+        }
+        if self.publish_at is not None:
+            status["publishAt"] = self.publish_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "snippet": {
+                "title": self.title,
+                "description": self.description,
+                "tags": list(self.tags),
+                "categoryId": self.category_id,
+                "defaultLanguage": self.language,
+                "defaultAudioLanguage": self.language,
+            },
+            "status": status,
+            "paidProductPlacementDetails": {"hasPaidProductPlacement": self.has_paid_product_placement},
+        }
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The session's upload was accepted: ``video`` is YouTube's resource, with its ``id``."""
+
+    video: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """The session lives and holds this many bytes; nothing is published by it yet."""
+
+    received: int
+
+
+@dataclass(frozen=True)
+class Expired:
+    """YouTube does not know the session any more; whether it was completed before cannot be told from it."""
+
+
+SessionStatus = Completed | Incomplete | Expired
+
+
+class UploadSessionGone(VendorRefused):
+    """The session died while it was known to be incomplete: nothing was published by it, a new one may be started."""
+
+
+@dataclass(frozen=True)
+class VideoStatistics:
+    """A video's counters at the moment of asking. ``raw`` is the resource as received."""
+
+    video_id: str
+    views: int
+    likes: int
+    comments: int
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VideoState:
+    """How far a video is: ``upload_status`` is uploaded | processed | failed | rejected | deleted."""
+
+    video_id: str
+    upload_status: str
+    privacy_status: str
+    publish_at: datetime | None
+    reason: str | None  # why it failed or was rejected
+    raw: dict[str, Any]
+
+
+class YouTubeClient:
+    """One YouTube channel: the one that granted the refresh token.
+
+    Safe to use from several threads. Retries nothing, except that an upload resumes its own session.
+
+    Args:
+        base_url: ``https://youtube.googleapis.com``, or the world's prefix.
+        oauth_url: ``https://oauth2.googleapis.com``, or the world's prefix; the token endpoint is ``/token`` below it.
+        clock: business time, to say when a full quota opens again.
+        timeout: seconds one exchange may be silent.
+        pause: how the client waits before it resumes an upload (seconds).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        oauth_url: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str,
+        clock: Clock,
+        timeout: float = 60.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._clock = clock
+        self._timeout = timeout
+        self._pause = pause
+        self._direct = is_loopback(base_url)
+        self._http = httpx.Client(timeout=timeout, trust_env=not self._direct, follow_redirects=False)
+        self._tokens = _Tokens(
+            f"{oauth_url.rstrip('/')}/token",
+            client_id=client_id,
+            client_secret=client_secret,
+            refresh_token=refresh_token,
+            open_transport=self._open_httplib2,
+        )
+        self._lock = threading.Lock()
+        self._api: Any = None
+
+    def close(self) -> None:
+        self._http.close()
+
+    # ------------------------------------------------------------------ upload
+    def start_upload(self, metadata: VideoMetadata, size: int) -> str:
+        """Open an upload session for a file of ``size`` bytes and return its URL; nobody can see anything of it.
+
+        Raises:
+            VendorRefused: the metadata, the credentials or the channel are not accepted.
+            QuotaExhausted: the channel's or the project's uploads of the day are used up.
+            VendorUnavailable: try again later.
+        """
+        response = self._send(
+            "POST",
+            f"{self._base_url}/upload/youtube/v3/videos",
+            params={
+                "part": _WRITTEN_PARTS,
+                "uploadType": "resumable",
+                "notifySubscribers": "true" if metadata.notify_subscribers else "false",
+            },
+            headers={
+                "Content-Type": "application/json; charset=UTF-8",
+                "X-Upload-Content-Type": "video/mp4",
+                "X-Upload-Content-Length": str(size),
+            },
+            content=json.dumps(metadata.document()).encode(),
+        )
+        if response.status_code != 200:
+            raise self._error(response)
+        if "location" not in response.headers:
+            raise VendorUnavailable(
+                "YouTube accepted the video's data but named no upload session; try again later.", vendor=_VENDOR
+            )
+        return response.headers["location"]
+
+    def session_status(self, session_url: str, size: int) -> SessionStatus:
+        """Ask a session what it holds. Sends no byte of the video.
+
+        Raises:
+            VendorUnavailable: no answer, or one that says nothing about the session.
+        """
+        response = self._send("PUT", session_url, headers={"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+        return self._session_status(response, size)
+
+    def upload(self, session_url: str, path: Path) -> dict[str, Any]:
+        """Send what the session does not hold yet; returns the accepted video resource. The visible act.
+
+        Asks the session first, so a second call on the same session continues, or returns the video it already made.
+
+        Raises:
+            UploadSessionGone: the session is dead, and no request that could have completed it was sent by this call.
+            ReplyLost: the last bytes left and neither their reply nor the session tells what became of them.
+            VendorUnavailable: the session stays incomplete; the same session may be used again.
+            VendorRefused, QuotaExhausted: YouTube does not take the video.
+        """
+        size = path.stat().st_size
+        status: SessionStatus | None = None  # None: not known, the session is asked
+        last_bytes_unanswered = False
+        failures = 0
+        with path.open("rb") as file:
+            while True:
+                if isinstance(status, Completed):
+                    return status.video
+                if isinstance(status, Expired):
+                    raise _session_lost(last_bytes_unanswered)
+                ends_here = False
+                try:
+                    if status is None:
+                        status = self.session_status(session_url, size)
+                    else:
+                        ends_here = status.received + _CHUNK >= size
+                        status = self._send_chunk(session_url, file, status.received, size)
+                    last_bytes_unanswered = last_bytes_unanswered and isinstance(status, Expired)
+                except VendorUnavailable as error:
+                    last_bytes_unanswered = last_bytes_unanswered or ends_here
+                    failures += 1
+                    if failures > _RESUMPTIONS:
+                        if last_bytes_unanswered and not isinstance(error, ReplyLost):
+                            raise ReplyLost(str(error), vendor=_VENDOR, code=error.code) from error
+                        raise
+                    self._pause(min(0.5 * 2**failures, error.retry_after or 8.0))
+                    status = None  # never resend blindly: the session says where to go on
+
+    def _send_chunk(self, session_url: str, file: BinaryIO, start: int, size: int) -> SessionStatus:
+        file.seek(start)
+        chunk = file.read(_CHUNK)
+        content_range = f"bytes {start}-{start + len(chunk) - 1}/{size}"
+        response = self._send("PUT", session_url, headers={"Content-Range": content_range}, content=chunk)
+        return self._session_status(response, size)
+
+    def _session_status(self, response: httpx.Response, size: int) -> SessionStatus:
+        if response.status_code in (200, 201):
+            return Completed(_json_object(response))
+        if response.status_code == 308:
+            stored = response.headers.get("range")
+            if stored is None:
+                return Incomplete(0)
+            match = re.fullmatch(r"bytes=0-(\d+)", stored)
+            if match is None or int(match[1]) >= size:
+                raise VendorUnavailable(
+                    f"YouTube's upload session answered with the range {stored!r}, which cannot be; try again later.",
+                    vendor=_VENDOR,
+                    code="308",
+                )
+            return Incomplete(int(match[1]) + 1)
+        if response.status_code in (404, 410):
+            return Expired()
+        raise self._error(response)
+
+    # ------------------------------------------------------------------ reads
+    def fetch_statistics(self, video_ids: Sequence[str]) -> dict[str, VideoStatistics]:
+        """Counters by video id; a video that YouTube does not return (deleted, rejected) is missing from the result."""
+        found: dict[str, VideoStatistics] = {}
+        for ids in _batches(video_ids):
+            reply = self._read(partial(_stats_request, ids=ids))
+            for item in reply.get("items", []):
+                counts = item.get("statistics", {})
+                found[item["id"]] = VideoStatistics(
+                    video_id=item["id"],
+                    views=int(counts.get("viewCount", "0")),
+                    likes=int(counts.get("likeCount", "0")),
+                    comments=int(counts.get("commentCount", "0")),
+                    raw=item,
+                )
+        return found
+
+    def fetch_status(self, video_ids: Sequence[str]) -> dict[str, VideoState]:
+        """Processing and visibility by video id; a video that YouTube does not return is missing from the result."""
+        found: dict[str, VideoState] = {}
+        for ids in _batches(video_ids):
+            for item in self._list_videos("status,snippet", ids):
+                status = item["status"]
+                publish_at = status.get("publishAt")
+                found[item["id"]] = VideoState(
+                    video_id=item["id"],
+                    upload_status=status["uploadStatus"],
+                    privacy_status=status["privacyStatus"],
+                    publish_at=datetime.fromisoformat(publish_at) if publish_at else None,
+                    reason=status.get("rejectionReason") or status.get("failureReason"),
+                    raw=item,
+                )
+        return found
+
+    def find_by_description(self, marker: str, *, since: datetime) -> dict[str, Any] | None:
+        """A video of this channel, uploaded at or after ``since``, whose description contains ``marker``.
+
+        Presence only: uploads reach the listing late and moderation hides them, so None proves nothing.
+        """
+        channels = self._read(lambda api: api.channels().list(part="contentDetails", mine=True))
+        for channel in channels.get("items", []):
+            playlist = channel["contentDetails"]["relatedPlaylists"]["uploads"]
+            for item in self._uploads(playlist, since):
+                if marker in item["snippet"].get("description", ""):
+                    videos = self._list_videos(_WRITTEN_PARTS, [item["snippet"]["resourceId"]["videoId"]])
+                    return videos[0] if videos else None
+        return None
+
+    def _uploads(self, playlist: str, since: datetime) -> Iterator[dict[str, Any]]:
+        token: str | None = None
+        while True:
+            page = self._read(partial(_uploads_request, playlist=playlist, token=token))
+            for item in page.get("items", []):
+                if datetime.fromisoformat(item["snippet"]["publishedAt"]) < since:
+                    return  # newest first
+                yield item
+            token = page.get("nextPageToken")
+            if token is None:
+                return
+
+    def _list_videos(self, part: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        reply = self._read(lambda api: api.videos().list(part=part, id=",".join(ids)))
+        items: list[dict[str, Any]] = reply.get("items", [])
+        return items
+
+    # ------------------------------------------------------------------ plumbing
+    def _read(self, request: Callable[[Any], Any]) -> dict[str, Any]:
+        """Execute one request of the official client, with its errors turned into ours."""
+        import google_auth_httplib2
+        import httplib2
+        from google.auth import exceptions as auth_errors
+        from googleapiclient.errors import HttpError
+
+        try:
+            # httplib2 connections are not for two threads at once, so each request brings its own.
+            http = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=self._open_httplib2())
+            reply: dict[str, Any] = request(self._service()).execute(http=http)
+            return reply
+        except HttpError as error:
+            details = error.error_details if isinstance(error.error_details, list) else []
+            reason = details[0].get("reason") if details and isinstance(details[0], dict) else None
+            raise self._refusal(error.status_code, reason, str(error.reason), None) from error
+        except (auth_errors.RefreshError, auth_errors.TransportError) as error:
+            raise _token_failure(error) from error
+        except (httplib2.HttpLib2Error, OSError) as error:
+            raise VendorUnavailable(
+                f"YouTube could not be read ({type(error).__name__}); try again later.",
+                vendor=_VENDOR,
+                code=type(error).__name__,
+            ) from error
+
+    def _service(self) -> Any:
+        from googleapiclient.discovery import build_from_document
+        from googleapiclient.discovery_cache import get_static_doc
+
+        with self._lock:
+            if self._api is None:
+                document = json.loads(get_static_doc("youtube", "v3"))
+                document["rootUrl"] = document["baseUrl"] = f"{self._base_url}/"
+                document.pop("mtlsRootUrl", None)
+                self._api = build_from_document(document, http=self._open_httplib2())
+            return self._api
+
+    def _open_httplib2(self) -> Any:
+        import httplib2
+
+        if self._direct:
+            return httplib2.Http(timeout=self._timeout, proxy_info=None)
+        return httplib2.Http(timeout=self._timeout)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: dict[str, str],
+        params: dict[str, str] | None = None,
+        content: bytes = b"",
+    ) -> httpx.Response:
+        """One exchange with a bearer token; a token that is rejected is refreshed once (it may expire at any time)."""
+
+        def exchange(bearer: str) -> httpx.Response:
+            authorized = {**headers, "Authorization": f"Bearer {bearer}"}
+            try:
+                return self._http.request(method, url, params=params, content=content, headers=authorized)
+            except httpx.TransportError as error:
+                raise transport_failure(error, vendor=_VENDOR, name="YouTube") from error
+
+        response = exchange(self._tokens.bearer())
+        if response.status_code == 401:
+            response = exchange(self._tokens.bearer(renew=True))
+        return response
+
+    def _error(self, response: httpx.Response) -> VendorError:
+        reason = message = None
+        try:
+            problem = response.json()["error"]
+            message = problem.get("message")
+            reason = problem["errors"][0]["reason"]
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            pass  # an error page of a proxy: the status must do
+        return self._refusal(response.status_code, reason, message, retry_after(response))
+
+    def _refusal(self, status: int, reason: str | None, message: str | None, wait: float | None) -> VendorError:
+        """The one place that decides what a YouTube error means."""
+        code = reason or str(status)
+        if reason == "uploadLimitExceeded":
+            resets_at = self._clock.now() + timedelta(hours=24)
+            return QuotaExhausted(
+                "YouTube refused the upload: the channel's daily upload limit is reached; "
+                f"next try {resets_at:%Y-%m-%d %H:%M} UTC.",
+                vendor=_VENDOR,
+                code=code,
+                resets_at=resets_at,
+            )
+        if reason in _DAY_QUOTA:
+            resets_at = self._next_midnight_pacific()
+            return QuotaExhausted(
+                "YouTube refused the call: the project's API quota of the day is used up; "
+                f"next try {resets_at:%Y-%m-%d %H:%M} UTC.",
+                vendor=_VENDOR,
+                code=code,
+                resets_at=resets_at,
+            )
+        if reason in _TOO_FAST or status == 429 or status >= 500:
+            return VendorUnavailable(
+                f"YouTube is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
+            )
+        if status == 401:
+            return VendorRefused(
+                "YouTube rejected the credentials: connect the channel again with `empire connect youtube`.",
+                vendor=_VENDOR,
+                code=code,
+            )
+        return VendorRefused(
+            f"YouTube refused the request ({code}): {message or 'no reason given'}", vendor=_VENDOR, code=code
+        )
+
+    def _next_midnight_pacific(self) -> datetime:
+        today = self._clock.now().astimezone(_QUOTA_ZONE).date()
+        return datetime.combine(today + timedelta(days=1), datetime.min.time(), tzinfo=_QUOTA_ZONE).astimezone(UTC)
+
+
+class _Tokens:
+    """The channel's access token, renewed when it has run out or was rejected; one renewal at a time."""
+
+    def __init__(
+        self,
+        token_url: str,
+        *,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str,
+        open_transport: Callable[[], Any],
+    ) -> None:
+        self._token_url = token_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._refresh_token = refresh_token
+        self._open_transport = open_transport
+        self._lock = threading.Lock()
+        self._credentials: Any = None
+
+    def bearer(self, *, renew: bool = False) -> str:
+        """An access token; with ``renew`` a new one, because the last was rejected."""
+        return str(self.fresh(renew=renew).token)
+
+    def fresh(self, *, renew: bool = False) -> Any:
+        """google-auth credentials that hold a token.
+
+        Raises:
+            VendorRefused: the grant is revoked or expired: nothing helps but to connect again.
+            VendorUnavailable: the token endpoint does not answer.
+        """
+        import google_auth_httplib2
+        from google.auth import exceptions as auth_errors
+        from google.oauth2.credentials import Credentials
+
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = Credentials(
+                    token=None,
+                    refresh_token=self._refresh_token,
+                    token_uri=self._token_url,
+                    client_id=self._client_id,
+                    client_secret=self._client_secret,
+                    scopes=list(_SCOPES),
+                )
+            if renew or not self._credentials.valid:
+                try:
+                    self._credentials.refresh(google_auth_httplib2.Request(self._open_transport()))
+                except (auth_errors.RefreshError, auth_errors.TransportError) as error:
+                    raise _token_failure(error) from error
+            return self._credentials
+
+
+def _token_failure(error: Exception) -> VendorError:
+    if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
+        return VendorUnavailable(
+            "Google's token endpoint does not answer; try again later.", vendor=_VENDOR, code="token_endpoint"
+        )
+    return VendorRefused(
+        "Google refused to renew YouTube's access (the grant was revoked or has expired): "
+        "connect the channel again with `empire connect youtube`.",
+        vendor=_VENDOR,
+        code="invalid_grant",
+    )
+
+
+def _session_lost(last_bytes_unanswered: bool) -> VendorError:
+    if last_bytes_unanswered:
+        return ReplyLost(
+            "YouTube forgot the upload session after the last bytes had left: look for the video in YouTube Studio.",
+            vendor=_VENDOR,
+            code="session_expired",
+        )
+    return UploadSessionGone(
+        "YouTube dropped the upload session before the video was complete: run again to start a new one.",
+        vendor=_VENDOR,
+        code="session_expired",
+    )
+
+
+def _stats_request(api: Any, *, ids: Sequence[str]) -> Any:
+    return api.videos().batchGetStats(part=["statistics"], id=list(ids))
+
+
+def _uploads_request(api: Any, *, playlist: str, token: str | None) -> Any:
+    return api.playlistItems().list(part="snippet", playlistId=playlist, maxResults=_IDS_PER_CALL, pageToken=token)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _IDS_PER_CALL):
+        yield list(ids[start : start + _IDS_PER_CALL])
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError as error:
+        raise ReplyLost("YouTube's answer to the upload cannot be read.", vendor=_VENDOR, code="unreadable") from error
+    if not isinstance(document, dict) or "id" not in document:
+        raise ReplyLost("YouTube's answer to the upload names no video.", vendor=_VENDOR, code="unreadable")
+    return document
