@@ -15,12 +15,10 @@ class VideoFlags:
     notify_subscribers: bool
 
     def as_disclosures(self) -> dict[str, bool]:
-        """What is recorded with the publication, under the platform's names."""
+        """The labels that disclose, under the platform's names: what is recorded with the publication and audited."""
         return {
             "containsSyntheticMedia": self.contains_synthetic_media,
             "hasPaidProductPlacement": self.has_paid_product_placement,
-            "selfDeclaredMadeForKids": self.self_declared_made_for_kids,
-            "notifySubscribers": self.notify_subscribers,
         }
 
 

@@ -64,7 +64,7 @@ def post_text(post: Post, *, piece_id: str, policy: Policy) -> PostText:
     address = slug(post.title, piece_id)
     return PostText(
         title=_plain(post.title),
-        description=f"{policy.disclosure('post')}\n\n{_plain(post.meta_description)}",
+        description=f"{policy.disclosure('post')}\n\n{_plain(post.meta_description)}\n\n{policy.disclosure('ai')}",
         slug=address,
         path=f"content/posts/{address}.mdx",
         message=f"Add the post {_plain(post.title)!r}\n\nPiece: {piece_id}",

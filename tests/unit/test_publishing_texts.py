@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affiliate_empire.compliance import check_description
+from affiliate_empire.compliance import check_description, check_page
 from affiliate_empire.content import Post, Scene, Script, Section
 from affiliate_empire.policy import load_policy
 from affiliate_empire.publishing.flags import affiliate_video_flags
@@ -63,12 +63,10 @@ def test_a_post_has_its_own_address_and_a_message_that_names_its_piece() -> None
     assert text.slug.startswith("canvas-daypack-a-plain-guide-")
     assert "pc_0123456789abcdef0123" in text.message
     assert text.description.startswith(POLICY.disclosure("post"))
+    assert check_page(text.description, POLICY) == []
 
 
 def test_the_flags_say_what_the_videos_are() -> None:
-    assert affiliate_video_flags().as_disclosures() == {
-        "containsSyntheticMedia": True,
-        "hasPaidProductPlacement": True,
-        "selfDeclaredMadeForKids": False,
-        "notifySubscribers": False,
-    }
+    flags = affiliate_video_flags()
+    assert flags.as_disclosures() == {"containsSyntheticMedia": True, "hasPaidProductPlacement": True}
+    assert (flags.self_declared_made_for_kids, flags.notify_subscribers) == (False, False)
