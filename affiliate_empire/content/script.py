@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from affiliate_empire.content.schema import strict_schema
 
-# At 2.4 to 2.9 spoken words a second these come to 23–41 s, inside every platform's short format.
-SPOKEN_WORDS = (62, 100)
+# At 2.5 to 2.9 spoken words a second these come to 24–41 s, inside every platform's short format.
+SPOKEN_WORDS = (71, 104)
 SCENES = (4, 5)
 TITLE_CHARACTERS = 90  # YouTube allows 100; the publish step may add to it
 
