@@ -1,7 +1,8 @@
 """The blog's host: a bare git repository that anyone with the path may push to, and the pages built from its ``main``.
 
 A post is a file ``content/posts/<slug>.mdx``. It is public from the moment the world notices the commit (before the
-next step of time, and on every look at the blog or the witness); an edited file edits the post, a deleted one removes it.
+next step of time, and on every look at the blog or the witness); an edited file edits the post, a deleted one takes it
+down.
 """
 
 from __future__ import annotations

@@ -1,0 +1,175 @@
+"""What people notice about a post, and how an audience responds to it.
+
+Everything here is read from what was published: title, text, length, declarations, hour. Nothing knows a piece, a
+prompt version or a link code: a better prompt does better only because its text made a better post.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from affiliate_empire.sandbox.catalog import Catalog, Item
+from affiliate_empire.sandbox.market.audiences import Audience
+
+ZONE = ZoneInfo("America/New_York")  # where this world's people live
+_URL = re.compile(r"(?:https?://)?[\w.-]+(?::\d+)?/(?:h|r)/\S+|https?://\S+")
+_TAG = re.compile(r"<[^>]*>")
+_HASHTAG = re.compile(r"#\w+")
+_DISCLOSURE = re.compile(
+    r"#ad\b|#sponsored\b|\baffiliate links?\b|\bpaid promotion\b|\bsponsored\b|\bcommission\b", re.IGNORECASE
+)
+_AI = re.compile(r"\bAI\b|\bA\.I\.|\bartificial intelligence\b")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
+_NUMBER = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve)\b(?=\s+\w*\s*(?:things?|reasons?|ways?|facts?|points?|tips?|details?|questions?|checks?))",
+    re.IGNORECASE,
+)
+_YOU = re.compile(r"\byou(?:r|rs|'re|'ll|'ve)?\b", re.IGNORECASE)
+_WARNING = re.compile(
+    r"\b(?:stop|don't|never|mistakes?|avoid|wrong|before you buy|before buying|regret)\b", re.IGNORECASE
+)
+_SUPERLATIVE = re.compile(
+    r"\b(?:best|ultimate|amazing|incredible|perfect|insane|must[- ]have|game[- ]chang\w+)\b", re.IGNORECASE
+)
+_MEASURE = re.compile(
+    r"\d[\d.,]*\s?(?:%|cm|mm|m|km|kg|g|l|ml|litres?|liters?|w|watts?|hours?|minutes?|days?|inch|inches|lumens?|°c|mah|gb|tb|pieces?|pack)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Impression:
+    """What a person takes in of a post."""
+
+    item: Item | None  # the product it is about, as far as a reader can tell
+    sureness: float  # 0 to 1
+    hook: str
+    question: bool
+    number: bool
+    addressed: bool
+    warning: bool
+    superlative: bool
+    product_named: bool  # in the title
+    title_characters: int
+    shouting: float  # share of capitals in the title's letters
+    exclamations: int
+    measures: int
+    hashtags: int
+    words: int
+    seconds: float | None
+    disclosed: bool
+    ai_disclosed: bool
+    declared: bool  # paid promotion declared to the platform, where it asks
+    local_hour: float
+
+    @property
+    def niche(self) -> str:
+        return self.item.niche if self.item else "everything"
+
+
+def impression(
+    *,
+    title: str,
+    text: str,
+    media: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    public_at: datetime,
+    catalog: Catalog,
+) -> Impression:
+    """Read a post as a person does."""
+    plain = _URL.sub(" ", _TAG.sub(" ", text))
+    hook = _hook(plain)
+    item, sureness = catalog.spoken_of(title)
+    if sureness < 0.6:
+        # The title did not say it all: read on.
+        item, sureness = catalog.spoken_of(title, plain)
+    if sureness < 0.4:
+        item, sureness = None, 0.0
+    opening = f"{title} {hook}"
+    letters = [letter for letter in title if letter.isalpha()]
+    local = public_at.astimezone(ZONE)
+    return Impression(
+        item=item,
+        sureness=sureness,
+        hook=hook,
+        question="?" in opening,
+        number=bool(_NUMBER.search(opening)),
+        addressed=bool(_YOU.search(opening)),
+        warning=bool(_WARNING.search(opening)),
+        superlative=bool(_SUPERLATIVE.search(opening)),
+        product_named=item is not None and catalog.likeness(item, title) >= 0.5,
+        title_characters=len(title),
+        shouting=sum(letter.isupper() for letter in letters) / len(letters) if letters else 0.0,
+        exclamations=opening.count("!"),
+        measures=len(_MEASURE.findall(plain)),
+        hashtags=len([tag for tag in _HASHTAG.findall(f"{title} {plain}") if tag.lower() != "#ad"]),
+        words=len(plain.split()),
+        seconds=_seconds(media),
+        disclosed=bool(_DISCLOSURE.search(f"{title} {plain}")),
+        ai_disclosed=bool(_AI.search(plain)) or bool(flags.get("containsSyntheticMedia")),
+        declared=bool(flags.get("hasPaidProductPlacement", True)) and bool(flags.get("containsSyntheticMedia", True)),
+        local_hour=local.hour + local.minute / 60,
+    )
+
+
+def interest(seen: Impression, audience: Audience) -> dict[str, float]:
+    """What each trait of a post adds to the logarithm of its reach in an audience."""
+    parts = {
+        "question": audience.question * seen.question,
+        "number": audience.number * seen.number,
+        "addressed": audience.addressed * seen.addressed,
+        "warning": audience.warning * seen.warning,
+        "superlative": audience.superlative * seen.superlative,
+        "named": audience.named * seen.product_named,
+        "facts": 0.04 * min(seen.measures, 5),
+        "title": -0.5 * ((seen.title_characters - audience.title_characters) / 40) ** 2,
+        "shouting": -1.2 * max(0.0, seen.shouting - 0.35) - 0.08 * min(seen.exclamations, 4),
+        "hashtags": -0.03 * (min(seen.hashtags, 12) - audience.hashtags) ** 2 / 2,
+        # Reach is withheld from what should have been declared and was not.
+        "undeclared": 0.0 if seen.declared else -0.9,
+        "hour": 0.45 * math.log(audience.awake(seen.local_hour)),
+    }
+    if seen.seconds is None:
+        parts["length"] = -0.25 * math.log(max(seen.words, 40) / audience.words) ** 2
+    else:
+        parts["length"] = -1.1 * math.log(max(seen.seconds, 2.0) / audience.seconds) ** 2
+    return {name: max(-1.5, value) for name, value in parts.items()}
+
+
+def curiosity(seen: Impression, audience: Audience) -> float:
+    """The share of viewers who go and look for the link."""
+    pull = (
+        audience.buying_mood
+        + 0.18 * seen.product_named
+        + 0.05 * min(seen.measures, 4)
+        + 0.08 * seen.number
+        - 0.15 * seen.superlative
+        - 0.04 * seen.disclosed
+        - 0.3 * (seen.item is None)
+    )
+    if seen.seconds is None:
+        return min(0.12, max(0.04, 0.07 * math.exp(pull)))
+    return min(0.042, max(0.014, 0.022 * math.exp(pull)))
+
+
+def _hook(plain: str) -> str:
+    """The first sentence that is neither a disclosure nor a row of hashtags."""
+    for found in _SENTENCE.finditer(plain):
+        sentence = found[0].strip(" \t*_>#-")
+        if len(sentence.split()) >= 3 and not _DISCLOSURE.search(found[0]) and not _AI.search(sentence):
+            return sentence
+    return ""
+
+
+def _seconds(media: Mapping[str, Any]) -> float | None:
+    for name in ("duration", "duration_seconds", "seconds"):
+        value = media.get(name)
+        if isinstance(value, int | float) and value > 0:
+            return float(value)
+    return None
