@@ -73,8 +73,23 @@ class Lake:
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
-    """A frame as Parquet, the same bytes for equal frames."""
+    """A frame as Parquet, the same bytes for equal frames.
+
+    A column without a single value gets its type from its name, so that an empty day reads like any other.
+    """
     table = pa.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    for position, field in enumerate(table.schema):
+        if pa.types.is_null(field.type):
+            named = field.with_type(_type_by_name(field.name))
+            table = table.set_column(position, named, table.column(position).cast(named.type))
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", coerce_timestamps="us", store_schema=True)
     return buffer.getvalue()
+
+
+def _type_by_name(name: str) -> pa.DataType:
+    if name == "day" or name.endswith("_day"):
+        return pa.date32()
+    if name.endswith("_at"):
+        return pa.timestamp("us", tz="UTC")
+    return pa.int64() if name.endswith("_micros") else pa.string()

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from affiliate_empire.kernel.errors import EmpireError
+from affiliate_empire.lake import Lake
 
 _REF = re.compile(r"""\{\{\s*(ref|lake)\(\s*['"](\w+)['"]\s*\)\s*\}\}""")
 
@@ -122,7 +124,13 @@ class Warehouse:
             yield
 
     def build(
-        self, models: Sequence[str], *, first_day: date, last_day: date, lake: Mapping[str, Sequence[str]]
+        self,
+        models: Sequence[str],
+        *,
+        first_day: date,
+        last_day: date,
+        lake: Mapping[str, Sequence[str]],
+        empty: Mapping[str, pd.DataFrame],
     ) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
         """Builds and tests models for a range of days.
 
@@ -130,7 +138,8 @@ class Warehouse:
             models: names of the models to build; their upstream views are always defined anew.
             first_day: first day to restate.
             last_day: last day to restate.
-            lake: for each source the Parquet files to read, at least one each.
+            lake: for each source the Parquet files to read; may be none.
+            empty: for each source a frame without rows that has its columns, for a source without any file.
 
         Returns:
             The report, and the rows of the marts that were built.
@@ -141,7 +150,7 @@ class Warehouse:
         variables = {
             "first_day": first_day.isoformat(),
             "last_day": last_day.isoformat(),
-            "lake": {source: list(paths) for source, paths in lake.items()},
+            "lake": {source: [self._empty(source, empty[source]), *paths] for source, paths in lake.items()},
         }
         with self.locked():
             try:
@@ -177,6 +186,9 @@ class Warehouse:
             for node in manifest.nodes.values()
             if node.resource_type == "model"
         }
+
+    def _empty(self, source: str, frame: pd.DataFrame) -> str:
+        return str(Lake(self._folder / "empty").write(source, None, frame))
 
     # ------------------------------------------------------------------ dbt
     def _dbt(self, arguments: list[str], variables: Mapping[str, Any]) -> Any:
@@ -255,7 +267,10 @@ class Warehouse:
 
         with duckdb.connect(str(self.file)) as connection:
             connection.execute("set timezone = 'UTC'")
-            return {mart: connection.table(f"build.{mart}").to_arrow_table().to_pandas() for mart in marts}
+            tables = {mart: connection.table(f"build.{mart}").to_arrow_table() for mart in marts}
+        # Days keep their type, which Python's dates lose in a frame without rows.
+        days = {pa.date32(): pd.ArrowDtype(pa.date32())}
+        return {mart: table.to_pandas(types_mapper=days.get) for mart, table in tables.items()}
 
 
 def _close_duckdb() -> None:

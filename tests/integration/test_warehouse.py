@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from affiliate_empire.lake import Lake, parquet_bytes
@@ -19,7 +22,28 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 PROJECT = Path(__file__).parents[2] / "dbt_models"
 DAY = date(2026, 11, 21)
 MARTS = ["attributed_conversions", "daily_pnl", "revenue_lineage", "roi"]
+TYPES = {"cost_micros": "int64", "commission_change_micros": "int64", "sale_change_micros": "int64"} | dict.fromkeys(
+    ("views", "likes", "comments"), "int64"
+)
+COLUMNS = {
+    "content_plan": "piece_id,day,kind,platform,account_id,product_id,niche,prompt_version,arm",
+    "publications": "publication_id,piece_id,account_id,platform,day,remote_id,url,title,published_at",
+    "platform_metrics": "publication_id,observed_at,definition,views,likes,comments",
+    "clicks": "click_id,piece_id,day,clicked_at,human",
+    "conversions": "event_id,network,transaction_id,line_id,state,click_id,program_id,day,occurred_at,observed_at,"
+    "sale_change_micros,commission_change_micros",
+    "costs": "effect_id,piece_id,day,vendor,operation,cost_micros",
+}
 PIECES = {"a": ("video/question@1", "youtube"), "b": ("video/number@1", "youtube"), "c": ("post/guide@1", "blog")}
+
+
+def _column(name: str) -> pd.Series:
+    return pd.Series([], dtype="bool" if name == "human" else TYPES.get(name, "object"))
+
+
+EMPTY = {
+    source: pd.DataFrame({name: _column(name) for name in columns.split(",")}) for source, columns in COLUMNS.items()
+}
 
 
 def at(day: date, hour: int = 15) -> datetime:
@@ -58,7 +82,7 @@ class Books:
             paths.append(path)
 
     def build(self, first: date = DAY, last: date = DAY) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
-        return self.warehouse.build(MARTS, first_day=first, last_day=last, lake=self.files)
+        return self.warehouse.build(MARTS, first_day=first, last_day=last, lake=self.files, empty=EMPTY)
 
 
 @pytest.fixture
@@ -228,6 +252,16 @@ def test_marts_are_byte_equal_when_built_again(books: Books) -> None:
     assert {name: parquet_bytes(frame) for name, frame in first.items()} == {
         name: parquet_bytes(frame) for name, frame in again.items()
     }
+
+
+def test_a_day_without_anything_has_marts_without_rows(tmp_path: Path, kept_manifest: Path) -> None:
+    shutil.copytree(kept_manifest, tmp_path / "warehouse" / "manifests")
+    books = Books(tmp_path)
+    books.files = {source: [] for source in COLUMNS}
+    report, frames = books.build()
+    assert [test for test in report.tests if not test.passed] == []
+    assert {name: len(frame) for name, frame in frames.items()} == dict.fromkeys(MARTS, 0)
+    assert pq.read_schema(io.BytesIO(parquet_bytes(frames["roi"]))).field("cohort_day").type == pa.date32()
 
 
 def test_a_failed_test_is_reported_and_stops_what_reads_the_model(books: Books) -> None:
