@@ -68,7 +68,7 @@ def routes(world: World) -> list[BaseRoute]:
             except (ValueError, FaultRefused) as error:
                 return _refuse(400, str(error))
             return JSONResponse({"id": fault_id}, status_code=201)
-        return JSONResponse({"faults": world.faults.listing()})
+        return JSONResponse(world.faults.listing())
 
     return [
         Route("/_world/health", health),

@@ -56,7 +56,7 @@ class Audience:
         return 0.0 if age_hours <= 0 else 1 - math.exp(-((age_hours / self.patience) ** 0.8))
 
 
-_SIZES = {"youtube": 3600.0, "blog": 800.0}
+_SIZES = {"youtube": 3300.0, "blog": 800.0}
 _PATIENCE = {"youtube": 16.0, "blog": 26.0}
 
 

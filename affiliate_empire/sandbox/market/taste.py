@@ -130,7 +130,8 @@ def interest(seen: Impression, audience: Audience) -> dict[str, float]:
         "facts": 0.04 * min(seen.measures, 5),
         "title": -0.5 * ((seen.title_characters - audience.title_characters) / 40) ** 2,
         "shouting": -1.2 * max(0.0, seen.shouting - 0.35) - 0.08 * min(seen.exclamations, 4),
-        "hashtags": -0.03 * (min(seen.hashtags, 12) - audience.hashtags) ** 2 / 2,
+        # Texts to read are not found by hashtags.
+        "hashtags": 0.0 if seen.seconds is None else -0.015 * (min(seen.hashtags, 12) - audience.hashtags) ** 2,
         # Reach is withheld from what should have been declared and was not.
         "undeclared": 0.0 if seen.declared else -0.9,
         "hour": 0.45 * math.log(audience.awake(seen.local_hour)),

@@ -8,6 +8,7 @@ down.
 from __future__ import annotations
 
 import html
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -26,6 +27,7 @@ _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n", re.DOTALL)
 _BULLET = re.compile(r"^\s*([-*]|\d+\.)\s+")
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][\w.]*)(?P<rest>(?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
 _HREF = re.compile(r"""\b(?:href|url|to)=\{?["'`](?P<url>[^"'`]+)["'`]\}?""")
+_WEB = re.compile(r"https?://|/(?!/)", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\(<?(?P<url>[^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><article><h1>{title}</h1>
@@ -151,18 +153,17 @@ def _inline(text: str) -> str:
         if found["close"]:
             return keep("</a>") if found["name"] == "a" or found["name"][0].isupper() else ""
         url = _HREF.search(found["rest"])
-        if url is None:
+        if url is None or not _WEB.match(html.unescape(url["url"])):
             return ""
         opened = keep(f'<a href="{html.escape(html.unescape(url["url"]))}" rel="sponsored nofollow">')
         return opened + (keep(f"{html.escape(found['name'])}</a>") if found["rest"].rstrip().endswith("/") else "")
 
-    text = _TAG.sub(tag, text)
-    text = _MARKDOWN_LINK.sub(
-        lambda found: keep(
-            f'<a href="{html.escape(found["url"])}" rel="sponsored nofollow">{html.escape(found["text"])}</a>'
-        ),
-        text,
-    )
+    def link(found: re.Match[str]) -> str:
+        if not _WEB.match(found["url"]):
+            return found["text"]
+        return keep(f'<a href="{html.escape(found["url"])}" rel="sponsored nofollow">{html.escape(found["text"])}</a>')
+
+    text = _MARKDOWN_LINK.sub(link, _TAG.sub(tag, text))
     text = re.sub(r"\\([\\`*_{}\[\]()#+.!<>-])", r"\1", text)
     text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
     text = html.escape(html.unescape(text), quote=False)
@@ -170,8 +171,10 @@ def _inline(text: str) -> str:
 
 
 def _unquoted(value: str) -> str:
-    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-        value = value[1:-1].replace('\\"', '"').replace("''", "'")
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return str(json.loads(value, strict=False))  # a double-quoted YAML scalar, as JSON writes it too
+    if len(value) >= 2 and value[0] == value[-1] == "'":
+        return value[1:-1].replace("''", "'")
     return value
 
 

@@ -1,0 +1,357 @@
+"""The market reacts to what was published, and to nothing else; the same things published give the same day."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affiliate_empire.content.post import Post, Section, render_mdx
+from affiliate_empire.sandbox.catalog import open_catalog, read_feed
+from affiliate_empire.sandbox.market import people, reach, shoppers
+from affiliate_empire.sandbox.market.chance import binomial, poisson
+from affiliate_empire.sandbox.market.reach import Increment, Performance, step_of
+from affiliate_empire.sandbox.servers import blog
+from affiliate_empire.sandbox.world import World
+from affiliate_empire.tracking.flags import is_bot
+from tests.factories.market import DAY, FLAGS, publish_video
+
+SKILLET, TENT = "HP-1005", "HP-1041"
+
+
+@contextmanager
+def a_world(seed: int = 7) -> Iterator[World]:
+    with tempfile.TemporaryDirectory() as home:
+        world = World(Path(home), "http://127.0.0.1:9", seed, now=DAY)
+        yield world
+        world.close()
+
+
+def performance(world: World, remote_id: str) -> Performance:
+    return world.market._performing()["youtube", remote_id]
+
+
+def first_day(world: World, post: Performance) -> list[Increment]:
+    begin = step_of(post.public_at)
+    steps = (reach.increment(post, begin + n, world.market.audiences, world.rng) for n in range(144))
+    return [step for step in steps if step is not None]
+
+
+def reach_of(world: World, **how: Any) -> float:
+    """Eventual views of one video, without its luck."""
+    post = performance(world, publish_video(world, SKILLET, **how))
+    return math.log(post.eventual_views) - post.parts["luck"]
+
+
+# ---------------------------------------------------------------- what it reacts to
+def test_a_video_at_night_reaches_fewer_than_one_in_the_evening() -> None:
+    with a_world() as world:
+        night = reach_of(world, remote_id="n", account="a", public_at=DAY + timedelta(hours=3))
+        evening = reach_of(world, remote_id="e", account="b", public_at=DAY + timedelta(hours=20))
+    assert evening > night + 0.2
+
+
+def test_a_video_of_three_minutes_reaches_fewer_than_one_of_half_a_minute() -> None:
+    with a_world() as world:
+        short = reach_of(world, remote_id="s", account="a", media={"duration": 29.0})
+        long = reach_of(world, remote_id="l", account="b", media={"duration": 170.0})
+    assert short > long + 0.5
+
+
+def test_each_audience_answers_to_hooks_in_its_own_way() -> None:
+    gaps = []
+    for seed in range(6):
+        with a_world(seed) as world:
+            hooks = {
+                name: reach_of(
+                    world, remote_id=name, account=name, title="Cast iron skillet 26 cm, pre-seasoned", text=text
+                )
+                for name, text in (
+                    ("question", "Is a cast iron skillet worth its weight? It weighs much."),
+                    ("number", "Three facts about a cast iron skillet. It weighs much."),
+                )
+            }
+        gaps.append(hooks["question"] - hooks["number"])
+    assert min(gaps) < -0.05 < 0.05 < max(gaps)
+
+
+def test_reach_is_withheld_from_what_was_not_declared_and_trust_from_what_was_not_disclosed() -> None:
+    with a_world() as world:
+        declared = reach_of(world, remote_id="d", account="a")
+        for flag in ("containsSyntheticMedia", "hasPaidProductPlacement"):
+            assert reach_of(world, remote_id=flag, account=flag, flags=FLAGS | {flag: None}) < declared - 0.5
+        disclosed = performance(world, "d")
+        world.accept_post(
+            "youtube", "x", "x", title="Cast iron skillet", text="Here.", media={}, public_at=DAY, flags=FLAGS
+        )
+        hidden = performance(world, "x")
+    assert disclosed.seen.disclosed
+    assert not hidden.seen.disclosed
+    chances = [reach.conversion(post, appeal=0.0, price=50.0, same_item=True) for post in (disclosed, hidden)]
+    assert chances[1] < chances[0]
+
+
+def test_the_same_again_tires_the_account_s_viewers_and_nobody_else_s() -> None:
+    with a_world() as world:
+        publish_video(world, SKILLET, remote_id="first")
+        for name, account in (("again", "gearlab"), ("other", "elsewhere")):
+            publish_video(world, SKILLET, remote_id=name, account=account, public_at=DAY + timedelta(days=1))
+        assert performance(world, "again").parts["fatigue"] < -0.5
+        assert performance(world, "other").parts["fatigue"] == 0
+        assert performance(world, "first").parts["fatigue"] == 0
+
+
+def test_a_removed_video_is_seen_no_more() -> None:
+    with a_world() as world:
+        post = performance(world, publish_video(world, SKILLET))
+        assert first_day(world, post)
+        world.clock.set(DAY + timedelta(hours=10))
+        world.retract_post("youtube", post.remote_id)
+        gone = performance(world, post.remote_id)
+        # 00:15 + 9 h public, + 10 h removed: one hour of views is left.
+        kept = first_day(world, gone)
+        whole = first_day(world, post)
+    assert 5 <= len(kept) <= 7
+    assert kept[:-1] == whole[: len(kept) - 1]  # the last of them is cut short
+
+
+# ---------------------------------------------------------------- and what it does not
+CODE = st.text("abcdefghijkmnpqrstuvwxyz23456789", min_size=4, max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(remote_id=CODE, code=CODE, port=st.integers(1024, 65535))
+def test_nothing_depends_on_our_ids_codes_or_ports(remote_id: str, code: str, port: int) -> None:
+    with a_world() as world:
+        post = performance(world, publish_video(world, TENT, remote_id=remote_id, code=code, host=f"127.0.0.1:{port}"))
+        lived = (post.eventual_views, post.curiosity, post.purse, first_day(world, post)[:20])
+    assert lived == reference()
+
+
+@cache
+def reference() -> tuple[float, float, float, list[Increment]]:
+    with a_world() as world:
+        post = performance(world, publish_video(world, TENT))
+        return post.eventual_views, post.curiosity, post.purse, first_day(world, post)[:20]
+
+
+def test_the_order_of_calls_changes_nothing_and_the_seed_changes_everything() -> None:
+    def lived(seed: int, order: list[str]) -> dict[str, list[Increment]]:
+        with a_world(seed) as world:
+            for item_id in order:
+                publish_video(world, item_id)
+                world.market._performing()  # somebody looks in between
+            return {item_id: first_day(world, performance(world, f"video-{item_id}")) for item_id in sorted(order)}
+
+    assert lived(7, [SKILLET, TENT]) == lived(7, [TENT, SKILLET])
+    assert lived(7, [SKILLET, TENT]) != lived(8, [SKILLET, TENT])
+
+
+def test_views_do_not_depend_on_how_time_was_cut() -> None:
+    """Late in its life a post's views are counted six-hourly; between, nothing is lost and nothing counted twice."""
+    with a_world() as world:
+        post = performance(world, publish_video(world, SKILLET))
+        begin = step_of(post.public_at)
+        counted = [reach._counted(post, begin + n) for n in range(-1, 61 * 144)]
+    assert counted == sorted(counted)
+    assert counted[0] == post.public_at
+    assert counted[-1] == post.public_at + reach.LIFETIME
+
+
+# ---------------------------------------------------------------- proportions
+def test_a_day_has_the_proportions_of_a_small_channel() -> None:
+    views, shares, chances, bots, visitors = [], [], [], 0, 0
+    for seed in (1, 2, 3):
+        with a_world(seed) as world:
+            ids = sorted(world.catalog.items)[seed::24]
+            for number, item_id in enumerate(ids):
+                publish_video(
+                    world, item_id, account=f"a{number}", public_at=DAY + timedelta(hours=7 + number * 3 % 14)
+                )
+            for post in world.market._performing().values():
+                day = first_day(world, post)
+                views.append(sum(step.views for step in day))
+                came = sum(step.visitors for step in day)
+                shares.append(came / views[-1])
+                visitors += came
+                bots += sum(step.bots for step in day)
+                assert post.seen.item is not None
+                chances.append(
+                    reach.conversion(
+                        post,
+                        appeal=world.market.audiences.appeal(post.seen.item.item_id),
+                        price=float(post.seen.item.price),
+                        same_item=True,
+                    )
+                )
+    assert 1200 <= statistics.median(views) <= 4500
+    assert 0.02 <= statistics.mean(shares) <= 0.035
+    assert 0.04 <= statistics.mean(chances) <= 0.06
+    assert 0.015 <= bots / visitors <= 0.045
+
+
+def test_about_six_in_ten_purchases_are_reported_within_twelve_hours() -> None:
+    with a_world() as world:
+        delays = [shoppers.buying_delay(world.rng, str(n)) for n in range(2000)]
+    assert 0.55 <= statistics.mean(delay < timedelta(hours=12) for delay in delays) <= 0.68
+    assert max(delays) < timedelta(days=21)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mean=st.floats(0.01, 300), trials=st.integers(0, 2000), share=st.floats(0.0, 1.0), seed=st.integers())
+def test_draws_stay_in_their_bounds(mean: float, trials: int, share: float, seed: int) -> None:
+    rng = random.Random(seed)
+    assert poisson(rng, mean) >= 0
+    assert 0 <= binomial(rng, trials, share) <= trials
+
+
+@pytest.mark.parametrize("mean", [0.5, 12.0, 59.0, 140.0])
+def test_poisson_has_its_mean_and_variance(mean: float) -> None:
+    rng = random.Random(3)
+    draws = [poisson(rng, mean) for _ in range(4000)]
+    assert statistics.mean(draws) == pytest.approx(mean, rel=0.06)
+    assert statistics.variance(draws) == pytest.approx(mean, rel=0.15)
+
+
+def test_trends_are_born_and_fade() -> None:
+    with a_world() as world:
+        days = [
+            world.market.audiences.trend("pets", date.fromordinal(date(2026, 1, 1).toordinal() + n)) for n in range(300)
+        ]
+    assert min(days) >= 1.0
+    assert max(days) > 1.25
+    assert max(abs(b - a) for a, b in pairwise(days)) < 0.9
+
+
+# ---------------------------------------------------------------- how people find links
+def test_people_type_the_first_address_they_see() -> None:
+    assert people.first_address("#ad\nAll: go.example.com/h/gear.\nThis: https://go.example.com/r/x1") == (
+        "http://go.example.com/h/gear"
+    )
+    assert people.first_address("See https://go.example.com/r/abc, now") == "https://go.example.com/r/abc"
+    assert people.first_address("Half a litre and/or more, 16:9") is None
+
+
+def test_people_take_the_entry_that_names_what_they_came_for() -> None:
+    page = """<ul><li><a href="/r/one">Trail Lamp 400</a><p>Seen in “One lamp?”</p></li>
+    <li><a href="/r/two">Down Sleeping Bag</a><p>Seen in “Is it warm?”</p></li>
+    <li><a href="/r/three">Down Sleeping Bag</a><p>Seen in “Three things about warmth”</p></li></ul>"""
+    at = "http://t/h/gear"
+    assert people.choose_link(page, at, "Three things about warmth", "Down Sleeping Bag") == "http://t/r/three"
+    assert people.choose_link(page, at, "Something else", "Trail Lamp 400") == "http://t/r/one"
+    assert people.choose_link("<p>Nothing here yet.</p>", at, "x", "y") is None
+
+
+def test_people_look_like_people_and_bots_like_bots() -> None:
+    with a_world() as world:
+        agents = [people.user_agent(world.rng, str(n), bot=False) for n in range(500)]
+        bots = [people.user_agent(world.rng, str(n), bot=True) for n in range(50)]
+    assert not any(is_bot(agent) for agent in agents)
+    assert all(is_bot(agent) for agent in bots)
+    assert len(set(agents)) > 400
+
+
+def test_people_open_nothing_beyond_this_world() -> None:
+    with a_world() as world:
+        crowd = people.Crowd({"go.example.com": "http://127.0.0.1:8001"}, world.rng)
+        assert crowd.reached("https://go.example.com/r/a?b=c") == "http://127.0.0.1:8001/r/a?b=c"
+        assert crowd.reached("https://shop.example.com/products/1") is None
+
+
+def test_readers_find_the_link_of_a_post_as_we_typeset_it() -> None:
+    sections = [
+        Section(heading=f"Part {n}", markdown="It weighs {2} kg < 3.\n\n- light\n- *quiet*", fact_ids=["F1"])
+        for n in (1, 2, 3)
+    ]
+    source = render_mdx(
+        Post(title='A "plain" guide: yoga', meta_description="About a mat.", sections=sections),
+        piece_id="pc_0123456789abcdef",
+        published_on=date(2026, 11, 20),
+        product="Cork Yoga Mat 5 mm",
+        link_url="http://127.0.0.1:8001/r/abc23",
+        disclosure="This article contains affiliate links.",
+        ai_statement="Written with AI.",
+    )
+    front, text = blog.front_matter(source)
+    page = blog.as_html(text)
+    assert front["title"] == 'A "plain" guide: yoga'
+    assert (
+        people.choose_link(page, "http://w/blog/posts/x", front["title"], "Cork Yoga Mat")
+        == "http://127.0.0.1:8001/r/abc23"
+    )
+    assert "It weighs {2} kg &lt; 3." in page
+    assert page.count("<a ") == page.count("</a>") == 2
+
+
+def test_a_hostile_post_brings_no_markup_of_its_own() -> None:
+    page = blog.as_html('Hi <script>alert(1)</script> <img src=x onerror="alert(1)"> [x](javascript:alert(1))')
+    assert "<script" not in page
+    assert "<img" not in page
+    assert 'href="javascript' not in page
+
+
+# ---------------------------------------------------------------- shops and the network
+def test_the_default_feed_is_what_shoppers_know() -> None:
+    catalog = open_catalog("http://127.0.0.1:9", None)
+    again = read_feed(catalog.feed, "1001")
+    assert again == catalog.of("1001")
+    assert len(again) == 120
+    assert len({item.niche for item in again}) == 6
+    assert catalog.of("1002")
+    assert catalog.at(again[0].link + "?irclickid=1") == again[0]
+    assert catalog.at("http://127.0.0.1:9/merchant/products/none") is None
+
+
+def test_a_foreign_feed_is_read_as_far_as_it_can_be() -> None:
+    rows = [
+        "id\ttitle\tlink\tprice",
+        "1\tLamp\thttps://s.example/1\t12.50 EUR",
+        "2\tChair\thttps://s.example/2\t12,90 EUR",
+        "3\tTable\thttps://s.example/3\tN/A",
+        "4\tShelf\thttps://s.example/4\t-3.00 USD",
+        "1\tLamp again\thttps://s.example/1b\t9.00 EUR",
+        "5\tB\ufffdd",
+    ]
+    data = "\n".join(rows).encode() + b"\n6\tCaf\xe9\thttps://s.example/6\t4 USD"
+    items = read_feed(data, "1001")
+    assert [(item.item_id, item.price, item.currency) for item in items] == [
+        ("1", Decimal("12.50"), "EUR"),
+        ("6", Decimal(4), "USD"),
+    ]
+    for useless in (b"", b"<!doctype html><html></html>", b"\xff\xfe\x00", b"id\ttitle\n"):
+        assert read_feed(useless, "1001") == []
+
+
+@pytest.mark.parametrize(
+    ("title", "item_id"),
+    [
+        ("Is a Cast Iron Skillet worth it? 26 cm, pre-seasoned", "HP-1005"),
+        ("3 things to know about the Two-Person Backpacking Tent", "HP-1041"),
+        ("Nothing that any shop here sells: zebras", None),
+    ],
+)
+def test_a_reader_knows_which_product_is_meant(title: str, item_id: str | None) -> None:
+    item, sureness = open_catalog("http://127.0.0.1:9", None).spoken_of(title)
+    assert (item.item_id if item and sureness >= 0.6 else None) == item_id
+
+
+def test_the_receiver_s_own_template_is_filled_in() -> None:
+    macros = {name: f"<{name}> &" for name in shoppers.MACROS}
+    plain = shoppers.notification_url("http://t/pb?key=1", macros)
+    assert dict(parse_qsl(urlsplit(plain).query)) == {"key": "1", **macros}
+    filled = shoppers.notification_url("http://t/pb?id={ActionId}&sub={SubId1}&no={Nothing}", macros)
+    assert parse_qsl(urlsplit(filled).query) == [("id", "<ActionId> &"), ("sub", "<SubId1> &"), ("no", "{Nothing}")]
