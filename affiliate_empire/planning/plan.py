@@ -1,0 +1,301 @@
+"""The day's decision: how many pieces, of which products, in which slots, by which prompt versions.
+
+In this order, each bound saying by how much it cut:
+
+1. **Slots**: as many as the slate asks for and the accounts' posting rules allow, best hours first.
+2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money.
+3. **Products**: down the ranking (score × the strategy's niche weight), a product once a day, at most half of the day
+   in one niche; where the catalogue has too few niches for that, an even share of those there are.
+4. **Prompt versions**: drawn by systematic sampling, so that the day's mix is as close to the weights as whole pieces
+   allow while each slot's probability is exactly the recorded propensity.
+
+``P(version) = share / versions + (1 - share) × weight`` with the strategy's exploration share. The propensity is that
+of the prompt version alone: the product of a slot is not drawn, it follows from the ranking. Chance comes from a hash
+of seed, day and revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.ids import derived_id
+from affiliate_empire.kernel.money import dollars
+from affiliate_empire.planning.frames import PIECE_COLUMNS, PlannedPieces
+from affiliate_empire.planning.slots import choose_slots
+from affiliate_empire.policy import PostingRule
+
+PLATFORM_KINDS = {"youtube": "video", "blog": "post"}
+
+
+@dataclass(frozen=True)
+class DayCaps:
+    """What a plan may not exceed.
+
+    Attributes:
+        slate: pieces asked for, by kind.
+        budget_micros: what is left of the day's money, US dollars.
+        max_cost_micros: upper bound of a piece, by kind.
+        posting: posting rule by platform.
+        past_posts: instants at which an account posts or posted outside this plan, by account.
+        prompts: active prompt versions, by kind.
+        not_before: slots before this instant are gone; None when the plan is made before the posting window.
+    """
+
+    slate: Mapping[str, int]
+    budget_micros: int
+    max_cost_micros: Mapping[str, int]
+    posting: Mapping[str, PostingRule]
+    prompts: Mapping[str, Sequence[str]]
+    past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PlanDecision:
+    """``pieces`` (``PlannedPieces``) and ``evidence``: what was asked, which caps bound and by how much."""
+
+    pieces: pd.DataFrame
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Demand:
+    kind: str
+    platform: str
+    account_id: str
+    account_niche: str | None
+    slot_at: datetime
+
+
+def plan_day(
+    ranked: pd.DataFrame,
+    strategy: Mapping[str, Any],
+    accounts: Sequence[Mapping[str, Any]],
+    caps: DayCaps,
+    *,
+    day: date,
+    calendar: BusinessCalendar,
+    seed: int,
+    revision: int = 1,
+) -> PlanDecision:
+    """Decide a day.
+
+    Args:
+        ranked: ``RankedProducts`` of the day.
+        strategy: content of the strategy in force: ``prompt_weights`` (kind → version → weight), ``niche_weights``
+            (niche → factor, 1 where absent), ``exploration_share`` (fraction).
+        accounts: ``account_id``, ``platform``, ``niche`` (None: any), ``status``; only active ones are used.
+        caps: what may not be exceeded.
+        day: the business day.
+        calendar: its posting window and local hours.
+        seed: all chance comes from it, the day and the revision.
+        revision: counts re-plans of the day.
+    """
+    bounds: list[dict[str, Any]] = []
+    demands = _within_budget(_demands(accounts, caps, day, calendar, bounds), caps, bounds)
+    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), bounds)
+    rows: list[dict[str, Any]] = []
+    probabilities: dict[str, dict[str, float]] = {}
+    for kind in dict.fromkeys(demand.kind for demand, _ in chosen):
+        share = float(strategy["exploration_share"])
+        cells = _cells(caps.prompts[kind], strategy["prompt_weights"].get(kind, {}), share)
+        probabilities[kind] = _propensities(cells)
+        mine = [pair for pair in chosen if pair[0].kind == kind]
+        draws = _systematic(cells, len(mine), (seed, day, revision, kind))
+        for (demand, product), (arm, version) in zip(mine, draws, strict=True):
+            rows.append(
+                {
+                    "piece_id": derived_id("pc", day, demand.account_id, demand.slot_at.isoformat(), revision),
+                    "kind": kind,
+                    "platform": demand.platform,
+                    "account_id": demand.account_id,
+                    "slot_at": demand.slot_at,
+                    "product_id": product["product_id"],
+                    "niche": product["niche"],
+                    "prompt_version": version,
+                    "arm": arm,
+                    "propensity": probabilities[kind][version],
+                    "max_cost_micros": caps.max_cost_micros[kind],
+                }
+            )
+    pieces = pd.DataFrame(rows, columns=PIECE_COLUMNS).sort_values(["slot_at", "account_id"], ignore_index=True)
+    pieces["slot_at"] = pd.to_datetime(pieces["slot_at"], utc=True)
+    planned = {kind: int((pieces["kind"] == kind).sum()) for kind in caps.slate}
+    evidence = {
+        "asked": dict(caps.slate),
+        "planned": planned,
+        "bounds": bounds,
+        "budget_micros": caps.budget_micros,
+        "max_cost_micros": int(pieces["max_cost_micros"].sum()),
+        "ranked": len(ranked),
+        "eligible": int(ranked["eligible"].sum()),
+        "ranks": dict(
+            zip(pieces["piece_id"], pieces["product_id"].map(ranked.set_index("product_id")["rank"]), strict=True)
+        ),
+        "prompt_probabilities": probabilities,
+        "seed": seed,
+    }
+    return PlanDecision(PlannedPieces.validate(pieces[PIECE_COLUMNS]), evidence)
+
+
+def _demands(
+    accounts: Sequence[Mapping[str, Any]],
+    caps: DayCaps,
+    day: date,
+    calendar: BusinessCalendar,
+    bounds: list[dict[str, Any]],
+) -> list[_Demand]:
+    """Slots for the slate, best hours first, the accounts of a kind taking turns."""
+    demands: list[_Demand] = []
+    for kind, asked in caps.slate.items():
+        mine = [a for a in accounts if PLATFORM_KINDS.get(a["platform"]) == kind and a["status"] == "active"]
+        offers: list[list[_Demand]] = []
+        why = "" if mine else "account"
+        for account in sorted(mine, key=lambda a: str(a["account_id"])):
+            choice = choose_slots(
+                caps.posting[account["platform"]],
+                day=day,
+                calendar=calendar,
+                wanted=asked,
+                past=caps.past_posts.get(account["account_id"], ()),
+                not_before=caps.not_before,
+            )
+            why = why or choice.bound
+            offer = [
+                _Demand(kind, account["platform"], account["account_id"], account["niche"], slot)
+                for slot in choice.slots
+            ]
+            offers.append(offer)
+        turns = [offer[turn] for turn in range(asked) for offer in offers if turn < len(offer)][:asked]
+        if len(turns) < asked:
+            sentence = {
+                "account": "no active account takes them",
+                "quota": "the account's posting quota is used up",
+                "spacing": "posts must stand further apart",
+                "passed": "the other slots have passed",
+                "slots": "the platform has no more preferred hours",
+            }[why]
+            bounds.append(_bound(why, kind, asked, len(turns), f"{len(turns)} of {asked} {kind}s: {sentence}."))
+        demands += turns
+    return demands
+
+
+def _within_budget(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
+    kept: list[_Demand] = []
+    spent = 0
+    for demand in demands:
+        cost = caps.max_cost_micros[demand.kind]
+        if spent + cost <= caps.budget_micros:
+            kept.append(demand)
+            spent += cost
+    for kind in dict.fromkeys(demand.kind for demand in demands):
+        asked = sum(demand.kind == kind for demand in demands)
+        allowed = sum(demand.kind == kind for demand in kept)
+        if allowed < asked:
+            sentence = (
+                f"{allowed} of {asked} {kind}s: each may cost up to {dollars(caps.max_cost_micros[kind])}, "
+                f"and {dollars(caps.budget_micros)} of the day's budget is left."
+            )
+            bounds.append(_bound("budget", kind, asked, allowed, sentence))
+    return kept
+
+
+def _with_products(
+    demands: list[_Demand],
+    ranked: pd.DataFrame,
+    niche_weights: Mapping[str, float],
+    bounds: list[dict[str, Any]],
+) -> list[tuple[_Demand, dict[str, Any]]]:
+    eligible = ranked[ranked["eligible"]]
+    factors = [float(niche_weights.get(niche, 1.0)) for niche in eligible["niche"]]
+    weighted = eligible.assign(weighted=eligible["score"].to_numpy() * factors).sort_values(
+        ["weighted", "product_id"], ascending=[False, True]
+    )
+    candidates = weighted[["product_id", "niche"]].to_dict("records")
+    total = len(demands)
+    niches = int(weighted["niche"].nunique())
+    half = max(1, total // 2)
+    cap = max(half, -(-total // niches)) if niches else half
+    if cap > half:
+        sentence = f"Up to {cap} of {total} pieces in one niche instead of {half}: only {niches} niches can be used."
+        bounds.append(_bound("niche share", "all", half, cap, sentence))
+    used: set[str] = set()
+    in_niche: dict[str, int] = {}
+    passed_over = 0
+    chosen: list[tuple[_Demand, dict[str, Any]]] = []
+    for demand in demands:
+        for product in candidates:
+            niche = str(product["niche"])
+            if product["product_id"] in used or demand.account_niche not in (None, niche):
+                continue
+            if in_niche.get(niche, 0) >= cap:
+                passed_over += 1
+                continue
+            used.add(str(product["product_id"]))
+            in_niche[niche] = in_niche.get(niche, 0) + 1
+            chosen.append((demand, {str(name): value for name, value in product.items()}))
+            break
+    if passed_over:
+        full = sorted(niche for niche, count in in_niche.items() if count >= cap)
+        sentence = f"Better-ranked products were passed over: {', '.join(full)} already has {cap} of {total} pieces."
+        bounds.append(_bound("niche share", "all", total, cap, sentence))
+    if len(chosen) < total:
+        sentence = (
+            f"{len(chosen)} of {total} pieces: the catalogue has {len(candidates)} usable products in {niches} niches."
+        )
+        bounds.append(_bound("products", "all", total, len(chosen), sentence))
+    return chosen
+
+
+def _bound(cap: str, kind: str, asked: int, allowed: int, sentence: str) -> dict[str, Any]:
+    return {"cap": cap, "kind": kind, "asked": asked, "allowed": allowed, "reason": sentence}
+
+
+def _cells(versions: Sequence[str], weights: Mapping[str, float], share: float) -> list[tuple[str, str, float]]:
+    """Arm, version and probability; versions the strategy does not know yet are only explored."""
+    known = sorted(versions)
+    total = sum(float(weights.get(version, 0.0)) for version in known)
+    cells = []
+    for version in known:
+        weight = float(weights.get(version, 0.0)) / total if total > 0 else 1 / len(known)
+        cells.append(("exploit", version, (1 - share) * weight))
+        cells.append(("explore", version, share / len(known)))
+    return cells
+
+
+def _propensities(cells: Sequence[tuple[str, str, float]]) -> dict[str, float]:
+    propensities: dict[str, float] = {}
+    for _, version, probability in cells:
+        propensities[version] = propensities.get(version, 0.0) + probability
+    return {version: round(probability, 12) for version, probability in propensities.items()}
+
+
+def _systematic(cells: Sequence[tuple[str, str, float]], count: int, key: tuple[object, ...]) -> list[tuple[str, str]]:
+    """``count`` draws at equal distances from one hashed start, in hashed order: each is a fair draw by itself."""
+    start = _uniform(*key, "start")
+    total = sum(probability for _, _, probability in cells)
+    drawn: list[tuple[str, str]] = []
+    for number in range(count):
+        point = (start + number) / count * total
+        for arm, version, probability in cells:
+            if point < probability:
+                drawn.append((arm, version))
+                break
+            point -= probability
+        else:  # rounding left the last point beyond the last cell
+            drawn.append((cells[-1][0], cells[-1][1]))
+    order = sorted(range(count), key=lambda number: _uniform(*key, "order", number))
+    return [drawn[number] for number in order]
+
+
+def _uniform(*key: object) -> float:
+    """A number in [0, 1) that only the key decides."""
+    digest = hashlib.sha256("\x1f".join(str(part) for part in key).encode()).digest()
+    return int.from_bytes(digest[:7], "big") / float(1 << 56)

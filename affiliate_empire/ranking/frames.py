@@ -1,0 +1,58 @@
+"""The ranking's frames: what it learns from, and what it says."""
+
+from __future__ import annotations
+
+import pandera.pandas as pa
+from pandera.typing.pandas import Series
+
+
+class ProductPerformance(pa.DataFrameModel):
+    """What each product's published pieces have brought so far. One row per product that was ever published."""
+
+    product_id: Series[str] = pa.Field(unique=True)
+    niche: Series[str] = pa.Field(description="the product's niche when it was planned last")
+    pieces: Series[int] = pa.Field(ge=1, description="published pieces")
+    clicks: Series[int] = pa.Field(ge=0, description="human clicks on their links")
+    earned_micros: Series[int] = pa.Field(description="commission as it stands, US dollars")
+    last_piece_day: Series[object] = pa.Field(description="day of its latest piece (date)")
+
+    class Config:
+        strict = True
+        coerce = True
+
+
+class RankedProducts(pa.DataFrameModel):
+    """Products with their score, its parts and their rank, best first. One row per product of the day."""
+
+    rank: Series[int] = pa.Field(unique=True, ge=1, description="1 is best; those that cannot be used come last")
+    product_id: Series[str] = pa.Field(unique=True)
+    title: Series[str] = pa.Field()
+    niche: Series[str] = pa.Field()
+    program_id: Series[str] = pa.Field()
+    network: Series[str] = pa.Field()
+    price_micros: Series[int] = pa.Field(gt=0, description="price in millionths of the currency")
+    currency: Series[str] = pa.Field()
+    commission_rate: Series[float] = pa.Field(ge=0, le=1, description="fraction of the sale")
+    commission_micros: Series[int] = pa.Field(
+        ge=0, description="commission per sale, US dollars; 0 in other currencies"
+    )
+    conversion_prior: Series[float] = pa.Field(ge=0, le=1, description="sales per click expected at this price")
+    expected_clicks: Series[float] = pa.Field(ge=0, description="human clicks per piece, shrunken by evidence")
+    earnings_per_click_micros: Series[int] = pa.Field(ge=0, description="expected, shrunken by evidence, US dollars")
+    pieces: Series[int] = pa.Field(ge=0, description="published pieces of this product: the evidence")
+    evidence: Series[float] = pa.Field(ge=0, le=1, description="share of the product's own record in expected_clicks")
+    expected_earnings_micros: Series[int] = pa.Field(ge=0, description="per piece: clicks × earnings per click")
+    completeness: Series[float] = pa.Field(ge=0, le=1, description="share of the catalogue's fields that help a writer")
+    freshness: Series[float] = pa.Field(ge=0, le=1, description="1 when not shown lately, low the day after a piece")
+    score: Series[float] = pa.Field(ge=0, description="expected dollars per piece × completeness and freshness factors")
+    eligible: Series[bool] = pa.Field(description="may be used in a plan")
+    reason: Series[str] = pa.Field(description="why not, empty when eligible")
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
+RANKED_COLUMNS = list(RankedProducts.to_schema().columns)
+PERFORMANCE_COLUMNS = list(ProductPerformance.to_schema().columns)

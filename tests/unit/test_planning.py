@@ -1,0 +1,236 @@
+"""A plan stays inside every cap, says which one bound, and draws its prompt versions with the recorded propensities."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affiliate_empire.compliance import forbidden_claims
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.planning import DayCaps, PlanDecision, choose_slots, max_cost_micros, plan_day, product_facts
+from affiliate_empire.policy import PostingRule, load_policy
+from affiliate_empire.ranking import PERFORMANCE_COLUMNS, rank
+from tests.factories.catalog import DAY, assortment, product, products
+
+POLICY = load_policy()
+CALENDAR = BusinessCalendar()
+ACCOUNTS = [
+    {"account_id": "youtube:gearlab", "platform": "youtube", "niche": None, "status": "active"},
+    {"account_id": "blog:gearlab", "platform": "blog", "niche": None, "status": "active"},
+]
+PROMPTS = {"video": ["video/a@1", "video/b@1"], "post": ["post/a@1"]}
+STRATEGY = {
+    "prompt_weights": {"video": {"video/a@1": 0.5, "video/b@1": 0.5}, "post": {"post/a@1": 1.0}},
+    "niche_weights": {},
+    "exploration_share": 0.1,
+}
+
+
+def ranking(frame: pd.DataFrame | None = None) -> pd.DataFrame:
+    offered = assortment() if frame is None else frame
+    return rank(offered, pd.DataFrame(columns=PERFORMANCE_COLUMNS), as_of=DAY, policy=POLICY)
+
+
+def caps(**changes: Any) -> DayCaps:
+    said: dict[str, Any] = {
+        "slate": {"video": 4, "post": 1},
+        "budget_micros": 14_000_000,
+        "max_cost_micros": {"video": 300_000, "post": 100_000},
+        "posting": {platform: POLICY.posting(platform) for platform in ("youtube", "blog")},
+        "prompts": PROMPTS,
+    }
+    return DayCaps(**said | changes)
+
+
+def plan(
+    ranked: pd.DataFrame | None = None, *, strategy: dict[str, Any] = STRATEGY, seed: int = 7, **changes: Any
+) -> PlanDecision:
+    ranked = ranking() if ranked is None else ranked
+    accounts = changes.pop("accounts", ACCOUNTS)
+    day = changes.pop("day", DAY)
+    return plan_day(ranked, strategy, accounts, caps(**changes), day=day, calendar=CALENDAR, seed=seed)
+
+
+def local(pieces: pd.DataFrame, kind: str) -> list[time]:
+    return sorted(slot.astimezone(CALENDAR.zone).time() for slot in pieces.loc[pieces["kind"] == kind, "slot_at"])
+
+
+def bounds(decision: PlanDecision) -> dict[str, str]:
+    return {bound["cap"]: bound["reason"] for bound in decision.evidence["bounds"]}
+
+
+def test_the_default_slate_gets_the_peak_hours_and_the_best_products() -> None:
+    decision = plan()
+    assert local(decision.pieces, "video") == [time(11), time(14), time(17), time(20)]
+    assert local(decision.pieces, "post") == [time(7)]
+    peak = decision.pieces.set_index(decision.pieces["slot_at"].dt.tz_convert(CALENDAR.zone).dt.hour)
+    assert decision.evidence["ranks"][peak.loc[14, "piece_id"]] == 1
+    assert decision.evidence["planned"] == {"video": 4, "post": 1}
+
+
+def test_the_same_inputs_give_the_same_pieces_and_another_seed_changes_prompts_only() -> None:
+    assert plan().pieces.equals(plan().pieces)
+    fixed = ["piece_id", "slot_at", "product_id"]
+    others = [plan(seed=seed).pieces for seed in range(20)]
+    assert all(other[fixed].equals(plan().pieces[fixed]) for other in others)
+    assert len({tuple(other["prompt_version"]) for other in others}) > 1
+
+
+def test_a_product_stands_once_and_no_niche_fills_more_than_half() -> None:
+    decision = plan(slate={"video": 6, "post": 2})
+    assert decision.pieces["product_id"].is_unique
+    assert max(Counter(decision.pieces["niche"]).values()) <= 4
+
+
+def test_where_there_are_too_few_niches_the_plan_says_so_instead_of_shrinking() -> None:
+    decision = plan(ranking(assortment(niches=1, each=9)))
+    assert len(decision.pieces) == 5
+    assert "only 1 niches" in bounds(decision)["niche share"]
+
+
+def test_a_short_catalogue_makes_a_short_plan_and_says_by_how_much() -> None:
+    decision = plan(ranking(assortment(niches=3, each=1)))
+    assert len(decision.pieces) == 3
+    assert bounds(decision)["products"].startswith("3 of 5 pieces")
+
+
+def test_an_empty_catalogue_makes_an_empty_plan() -> None:
+    decision = plan(ranking(products()))
+    assert decision.pieces.empty
+    assert decision.evidence["planned"] == {"video": 0, "post": 0}
+
+
+def test_the_budget_shrinks_the_day_and_the_plan_says_by_how_much() -> None:
+    decision = plan(budget_micros=750_000)
+    assert decision.evidence["planned"] == {"video": 2, "post": 1}
+    assert "2 of 4 videos: each may cost up to $0.30, and $0.75" in bounds(decision)["budget"]
+    assert decision.evidence["max_cost_micros"] <= 750_000
+    assert plan(budget_micros=0).pieces.empty
+
+
+def test_past_posts_and_passed_hours_cost_slots() -> None:
+    opens, closes = CALENDAR.posting_window(DAY)
+    past = {"youtube:gearlab": [CALENDAR.at(DAY, time(14, 30))]}
+    assert time(14) not in local(plan(past_posts=past).pieces, "video")
+    late = plan(not_before=CALENDAR.at(DAY, time(19)))
+    assert local(late.pieces, "video") == [time(20), time(21, 30)]
+    assert "have passed" in bounds(late)["passed"]
+    assert plan(not_before=closes).pieces.empty
+    full = {"youtube:gearlab": [opens - timedelta(minutes=10 * n) for n in range(1, 11)]}
+    assert "quota" in bounds(plan(past_posts=full))
+
+
+def test_a_restricted_account_gets_nothing_and_a_niche_account_its_niche() -> None:
+    restricted = [ACCOUNTS[0] | {"status": "restricted"}, ACCOUNTS[1]]
+    decision = plan(accounts=restricted)
+    assert set(decision.pieces["platform"]) == {"blog"}
+    assert "no active account" in bounds(decision)["account"]
+    bound_to = [ACCOUNTS[0] | {"niche": "niche-2"}, ACCOUNTS[1]]
+    videos = plan(accounts=bound_to, slate={"video": 2, "post": 2}).pieces.query("kind == 'video'")
+    assert set(videos["niche"]) == {"niche-2"}
+
+
+def test_two_accounts_take_turns_at_the_best_hours() -> None:
+    second = ACCOUNTS[0] | {"account_id": "youtube:homelab"}
+    videos = plan(accounts=[*ACCOUNTS, second]).pieces.query("kind == 'video'")
+    assert Counter(videos["account_id"]) == {"youtube:gearlab": 2, "youtube:homelab": 2}
+    assert local(videos, "video") == [time(14), time(14), time(17), time(17)]
+
+
+def test_niche_weights_of_the_strategy_change_the_choice() -> None:
+    heavy = STRATEGY | {"niche_weights": {"niche-0": 10.0}}
+    assert Counter(plan(strategy=heavy).pieces["niche"])["niche-0"] == 2
+    assert Counter(plan().pieces["niche"])["niche-0"] < 2
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.8, 1.0])
+def test_over_many_days_versions_and_arms_come_as_often_as_their_propensities_say(weight: float) -> None:
+    weights = {"video": {"video/a@1": weight, "video/b@1": 1 - weight}, "post": {"post/a@1": 1.0}}
+    strategy = STRATEGY | {"prompt_weights": weights}
+    ranked = ranking()
+    days = [plan(ranked, strategy=strategy, day=DAY + timedelta(days=n)).pieces for n in range(400)]
+    videos = pd.concat(days).query("kind == 'video'")
+    expected = 0.9 * weight + 0.05
+    stated = videos.loc[videos["prompt_version"] == "video/a@1", "propensity"].unique()
+    assert stated == pytest.approx([expected])
+    assert (videos["prompt_version"] == "video/a@1").mean() == pytest.approx(expected, abs=0.02)
+    assert (videos["arm"] == "explore").mean() == pytest.approx(0.1, abs=0.02)
+    first_slots = videos[videos["slot_at"].dt.tz_convert(CALENDAR.zone).dt.hour == 14]
+    assert (first_slots["prompt_version"] == "video/a@1").mean() == pytest.approx(expected, abs=0.06)
+
+
+def test_even_weights_split_a_day_evenly_and_a_new_version_is_only_explored() -> None:
+    for n in range(30):
+        counts = Counter(plan(day=DAY + timedelta(days=n)).pieces.query("kind == 'video'")["prompt_version"])
+        assert max(counts.values()) <= 3
+    known = STRATEGY | {"prompt_weights": {"video": {"video/a@1": 1.0}, "post": {"post/a@1": 1.0}}}
+    days = [plan(strategy=known, day=DAY + timedelta(days=n)).pieces for n in range(60)]
+    new = pd.concat(days).query("prompt_version == 'video/b@1'")
+    assert len(new) > 0
+    assert set(new["arm"]) == {"explore"}
+
+
+DAYS = st.dates(date(2026, 1, 1), date(2027, 12, 31))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    day=DAYS,
+    wanted=st.integers(0, 14),
+    limit=st.integers(1, 10),
+    past_hours=st.lists(st.floats(-30, 30), max_size=6),
+    platform=st.sampled_from(["youtube", "blog"]),
+)
+def test_slots_never_break_window_spacing_or_quota(
+    day: date, wanted: int, limit: int, past_hours: list[float], platform: str
+) -> None:
+    policy = POLICY.posting(platform)
+    rule = PostingRule(policy.quota, limit, policy.window, policy.spacing, policy.lead, policy.slots)
+    opens, closes = CALENDAR.posting_window(day)
+    past = [opens + timedelta(hours=hours) for hours in past_hours]
+    choice = choose_slots(rule, day=day, calendar=CALENDAR, wanted=wanted, past=past)
+    assert len(choice.slots) <= wanted
+    assert (choice.bound == "") is (len(choice.slots) == wanted)
+    everything = [*past, *choice.slots]
+    for slot in choice.slots:
+        assert opens <= slot < closes
+        assert all(other is slot or abs(other - slot) >= rule.spacing for other in everything)
+        window = [other for other in everything if slot - rule.window < other <= slot]
+        assert len(window) <= limit
+
+
+def test_a_slot_after_midnight_belongs_to_the_evening_before() -> None:
+    rule = PostingRule("q", 9, timedelta(hours=24), timedelta(minutes=5), timedelta(0), (time(1, 30),))
+    [slot] = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1).slots
+    assert slot == datetime(2026, 11, 22, 6, 30, tzinfo=UTC)
+
+
+def facts(description: str, **changes: Any) -> dict[str, str]:
+    said = product("1", description=description, title="Canvas Daypack 2.5 L")
+    wanted = ("title", "brand", "category", "price_micros", "currency", "description")
+    arguments = {name: said[name] for name in wanted} | {"price_may_be_shown": True, "objections": forbidden_claims}
+    return product_facts(**arguments | changes)
+
+
+def test_facts_are_numbered_statements_and_leave_out_what_may_not_be_said() -> None:
+    assert facts("It holds 2.5 L. We tested it for years! See www.shop.example. Two zip pockets") == {
+        "F1": "Name: Canvas Daypack 2.5 L",
+        "F2": "Category: Accessories > Bags",
+        "F3": "Brand: Harbor",
+        "F4": "Price: 49.99 USD",
+        "F5": "It holds 2.5 L.",
+        "F6": "Two zip pockets",
+    }
+    assert "Price" not in str(facts("A bag.", price_may_be_shown=False))
+    assert len(facts(" ".join(f"Sentence number {n}." for n in range(40)))) == 12
+
+
+def test_the_most_a_piece_may_cost_is_a_few_tens_of_cents() -> None:
+    video, post = (max_cost_micros(kind, policy=POLICY, on=DAY) for kind in ("video", "post"))
+    assert 50_000 < post < video < 500_000
