@@ -1,0 +1,64 @@
+"""Everything that spends or posts happens here, exactly once, within its budgets and its accounts' quotas.
+
+``Effects.perform`` carries out an ``Act`` with a handle (a post); ``Effects.perform_paid`` one call that costs money.
+What is done at a vendor is written by ``affiliate_empire.operations``; how a vendor is spoken to, by
+``affiliate_empire.vendors``.
+"""
+
+from affiliate_empire.effects.errors import (
+    BudgetRefused,
+    EffectError,
+    EffectInProgress,
+    EffectParked,
+    EffectRefused,
+    FingerprintConflict,
+    Paused,
+    QuotaRefused,
+    ReadOnly,
+    WindowClosed,
+)
+from affiliate_empire.effects.machine import Effects
+from affiliate_empire.effects.model import (
+    Act,
+    Caps,
+    EffectKind,
+    Gone,
+    Intent,
+    NotDone,
+    OpenEffect,
+    PaidCall,
+    Quota,
+    Receipt,
+    Reconciled,
+    State,
+    StillUnknown,
+    Verdict,
+)
+
+__all__ = [
+    "Act",
+    "BudgetRefused",
+    "Caps",
+    "EffectError",
+    "EffectInProgress",
+    "EffectKind",
+    "EffectParked",
+    "EffectRefused",
+    "Effects",
+    "FingerprintConflict",
+    "Gone",
+    "Intent",
+    "NotDone",
+    "OpenEffect",
+    "PaidCall",
+    "Paused",
+    "Quota",
+    "QuotaRefused",
+    "ReadOnly",
+    "Receipt",
+    "Reconciled",
+    "State",
+    "StillUnknown",
+    "Verdict",
+    "WindowClosed",
+]

@@ -42,12 +42,22 @@ class ReplyLost(VendorUnavailable):
 class VendorRefused(VendorError):
     """The vendor said no for good; sending the same again cannot help.
 
-    ``cost_micros`` is what the refused call was charged all the same (a refusal or truncation after tokens were made).
+    ``cost_micros`` is what the refused call was charged all the same (a refusal or truncation after tokens were made);
+    ``request_id`` is the vendor's id of that charge.
     """
 
-    def __init__(self, message: str, *, vendor: str, code: str | None = None, cost_micros: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        vendor: str,
+        code: str | None = None,
+        cost_micros: int = 0,
+        request_id: str | None = None,
+    ) -> None:
         super().__init__(message, vendor=vendor, code=code)
         self.cost_micros = cost_micros
+        self.request_id = request_id
 
 
 class QuotaExhausted(VendorRefused):

@@ -1,0 +1,152 @@
+"""Budgets: caps as rows, reserved and spent atomically.
+
+Every function works inside its caller's transaction and touches the rows of ``budgets`` in the order of their scopes,
+so that any number of workers neither pass a cap together nor lock each other up. A row is ``reserved + spent <= cap``
+at every commit, unless a vendor charged more than its upper bound, which is recorded and alerts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from sqlalchemy import case, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from affiliate_empire.effects.errors import BudgetRefused
+from affiliate_empire.effects.model import Caps
+from affiliate_empire.kernel.money import dollars
+from affiliate_empire.ledger.tables import Budget, Effect, Reservation
+
+
+def scopes_of(effect: Effect, caps: Caps) -> dict[str, int]:
+    """The caps that an effect is held to, by scope, in micro-dollars."""
+    day = effect.day.isoformat()
+    scopes = {f"day:{day}": caps.day_micros, f"month:{day[:7]}": caps.month_micros}
+    if effect.run_id is not None:
+        scopes[f"run:{effect.run_id}"] = caps.run_micros
+    if effect.vendor in caps.vendor_day_micros:
+        scopes[f"vendor:{effect.vendor}:{day}"] = caps.vendor_day_micros[effect.vendor]
+    if effect.niche is not None and effect.niche in caps.niche_day_micros:
+        scopes[f"niche:{effect.niche}:{day}"] = caps.niche_day_micros[effect.niche]
+    return dict(sorted(scopes.items()))
+
+
+def resets_on(scope: str) -> date | None:
+    """The business day on which a scope starts anew; None for a run."""
+    name, _, rest = scope.partition(":")
+    if name == "run":
+        return None
+    if name == "month":
+        return (date.fromisoformat(f"{rest}-01") + timedelta(days=32)).replace(day=1)
+    return date.fromisoformat(rest[-10:]) + timedelta(days=1)
+
+
+def reserve(session: Session, effect: Effect, caps: Caps) -> None:
+    """Set an effect's upper bound aside in every scope, or raise and leave the transaction to be rolled back.
+
+    Raises:
+        BudgetRefused: a scope has no room.
+    """
+    amount = effect.max_cost_micros
+    if amount == 0:
+        return
+    scopes = scopes_of(effect, caps)
+    # One statement both locks and counts: rows are taken in the order given, and a row that another worker holds is
+    # read again after the wait.
+    upsert = insert(Budget).values(
+        [
+            {"scope": scope, "cap_micros": cap, "reserved_micros": amount, "spent_micros": 0}
+            for scope, cap in scopes.items()
+        ]
+    )
+    upsert = upsert.on_conflict_do_update(
+        index_elements=[Budget.scope],
+        set_={
+            "cap_micros": upsert.excluded.cap_micros,
+            "reserved_micros": Budget.reserved_micros + upsert.excluded.reserved_micros,
+        },
+    )
+    after = session.execute(
+        upsert.returning(Budget.scope, Budget.cap_micros, Budget.reserved_micros, Budget.spent_micros)
+    ).all()
+    for scope, cap, reserved, spent in sorted(after):
+        if reserved + spent > cap:
+            raise _refusal(scope, amount, cap, max(0, cap - (reserved - amount) - spent))
+    rows = [{"effect_id": effect.effect_id, "scope": scope, "reserved_micros": amount} for scope in scopes]
+    session.execute(insert(Reservation).values(rows))
+
+
+def _refusal(scope: str, amount: int, cap: int, left: int) -> BudgetRefused:
+    day = resets_on(scope)
+    when = "the next run starts anew" if day is None else f"it starts anew on {day}"
+    return BudgetRefused(
+        f"This would cost up to {dollars(amount)}, and the cap {scope} of {dollars(cap)} has {dollars(left)} left: "
+        f"{when}, or raise the budget in the settings.",
+        scope=scope,
+        cap_micros=cap,
+        left_micros=left,
+        resets_on=day,
+    )
+
+
+def book(session: Session, effect: Effect, cost_micros: int, caps: Caps) -> None:
+    """Turn an effect's reservation into what it cost."""
+    held = _held(session, effect)
+    if not held and cost_micros > 0:
+        # Nothing was expected to be charged, but was: every scope must show it.
+        scopes = scopes_of(effect, caps)
+        upsert = insert(Budget).values(
+            [
+                {"scope": scope, "cap_micros": cap, "reserved_micros": 0, "spent_micros": 0}
+                for scope, cap in scopes.items()
+            ]
+        )
+        session.execute(upsert.on_conflict_do_nothing())
+        rows = [{"effect_id": effect.effect_id, "scope": scope, "reserved_micros": 0} for scope in scopes]
+        session.execute(insert(Reservation).values(rows))
+        held = dict.fromkeys(scopes, 0)
+    session.execute(
+        update(Reservation)
+        .where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
+        .values(spent_micros=cost_micros)
+    )
+    _move(session, held, cost_micros)
+
+
+def release(session: Session, effect: Effect) -> None:
+    """Give an effect's reservation back: it is proven that nothing was charged."""
+    held = _held(session, effect)
+    session.execute(
+        delete(Reservation).where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
+    )
+    _move(session, held, 0)
+
+
+def _held(session: Session, effect: Effect) -> dict[str, int]:
+    rows = session.execute(
+        select(Reservation.scope, Reservation.reserved_micros)
+        .where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
+        .order_by(Reservation.scope)
+    )
+    return {scope: reserved for scope, reserved in rows}
+
+
+def _move(session: Session, held: dict[str, int], cost_micros: int) -> None:
+    if not held:
+        return
+    _lock(session, held)
+    session.execute(
+        update(Budget)
+        .where(Budget.scope.in_(held))
+        .values(
+            reserved_micros=Budget.reserved_micros - case(held, value=Budget.scope),
+            spent_micros=Budget.spent_micros + cost_micros,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _lock(session: Session, scopes: Iterable[str]) -> None:
+    session.execute(select(Budget.scope).where(Budget.scope.in_(scopes)).order_by(Budget.scope).with_for_update())

@@ -1,0 +1,82 @@
+"""Why an effect did not happen, or may not.
+
+Tree::
+
+    EmpireError
+    └── EffectError
+        ├── BudgetRefused         a cap has no room: says which, how much is left, and when it resets
+        ├── QuotaRefused          the account's rolling window is full: says when it has room
+        ├── Paused                the owner switched the account, the vendor or everything off
+        ├── WindowClosed          its time has passed; it is never made up for later
+        ├── FingerprintConflict   the key is taken by something that looks different and may have happened
+        ├── EffectInProgress      another worker holds it, or has taken it over from this one
+        ├── EffectRefused         the vendor refused exactly this before, and was paid for it
+        ├── EffectParked          only the owner can say whether it happened
+        └── ReadOnly              this mode neither spends nor posts
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from affiliate_empire.kernel.errors import EmpireError
+
+
+class EffectError(EmpireError):
+    """Base: nothing was sent by the call that raised it, or what was sent is accounted for."""
+
+
+class BudgetRefused(EffectError):
+    """A cap has no room for the upper bound of this call.
+
+    ``resets_on`` is the business day on which the cap starts anew; None for a run's cap.
+    """
+
+    def __init__(self, message: str, *, scope: str, cap_micros: int, left_micros: int, resets_on: date | None) -> None:
+        super().__init__(message)
+        self.scope = scope
+        self.cap_micros = cap_micros
+        self.left_micros = left_micros
+        self.resets_on = resets_on
+
+
+class QuotaRefused(EffectError):
+    """``frees_at`` is the earliest time at which this use would fit."""
+
+    def __init__(self, message: str, *, quota: str, account_id: str, frees_at: datetime) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.account_id = account_id
+        self.frees_at = frees_at
+
+
+class Paused(EffectError):
+    """``scope`` is the switch that is off."""
+
+    def __init__(self, message: str, *, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+
+class WindowClosed(EffectError):
+    """The deadline has passed by the business clock."""
+
+
+class FingerprintConflict(EffectError):
+    """The key lives on with another fingerprint."""
+
+
+class EffectInProgress(EffectError):
+    """Somebody else works on it now; ask again when they are done."""
+
+
+class EffectRefused(EffectError):
+    """Sending the same again would be paid and refused again."""
+
+
+class EffectParked(EffectError):
+    """Held, with its reservation, until the owner has looked."""
+
+
+class ReadOnly(EffectError):
+    """Nothing may be spent or posted."""

@@ -1,0 +1,755 @@
+"""The state machine that everything which spends or posts goes through.
+
+::
+
+    intended ─► claimed ─► prepared ─► committing ─► settled          at_most_once
+        └─────────────────────────────► committing ─► settled          bounded_repeat (no handle to keep)
+    a lost reply, a crash, an expired lease:  with a handle ─► its own status is read ─► settled, or the same handle
+    again, or a new one when it is gone, or unknown; a paid call ─► lost, booked at its upper bound
+
+Every arrow is one short transaction that checks that the effect is still this worker's (``claims`` counts the owners);
+none is open while a vendor is waited for. Leases run by the database's clock, windows by the business clock.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from affiliate_empire.effects import budgets, quotas, switches
+from affiliate_empire.effects.errors import (
+    EffectError,
+    EffectInProgress,
+    EffectParked,
+    EffectRefused,
+    FingerprintConflict,
+    ReadOnly,
+    WindowClosed,
+)
+from affiliate_empire.effects.leases import is_dead, this_process
+from affiliate_empire.effects.model import (
+    HOLDING,
+    Act,
+    Caps,
+    EffectKind,
+    Gone,
+    Intent,
+    OpenEffect,
+    PaidCall,
+    Quota,
+    Receipt,
+    Reconciled,
+    State,
+    StillUnknown,
+    Verdict,
+)
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.kernel.ids import derived_id
+from affiliate_empire.kernel.money import dollars
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Alert, Effect, Installation
+from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+
+# Longer than any client's hard time-out, a long upload included; a dead owner on this host is seen at once anyway.
+LEASE = timedelta(minutes=30)
+
+# One lost reply may be followed by one more commit of the same handle within a call; a second one is left to a rerun.
+_COMMITS = 2
+_LOST_ATTEMPTS = 2
+_REFUSED_ATTEMPTS = 3
+
+# What this process is working on: (ledger, effect, claim). A lease of ours that is not among them was left behind by a
+# call that failed between two transactions, and is as dead as a dead process.
+_at_work: set[tuple[str, str, int]] = set()
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """One worker's hold on one effect. ``handle`` is what an earlier worker stored."""
+
+    effect_id: str
+    key: str
+    claims: int
+    owner: str
+    kind: EffectKind
+    state: State
+    handle: dict[str, Any] | None
+
+
+class Effects:
+    """Carries out effects exactly once, within their budgets.
+
+    Args:
+        ledger: where intents, budgets and quotas are kept.
+        clock: business time, for posting windows.
+        caps: what may be spent; the latest caller's caps are in force.
+        run_id: the run whose cap also counts, if any.
+        read_only: refuse everything that is not settled already (``live-readonly``).
+        lease: how long a claim holds by the database's clock.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        caps: Caps,
+        run_id: str | None = None,
+        read_only: bool = False,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.caps = caps
+        self.run_id = run_id
+        self.read_only = read_only
+        self.lease = lease
+
+    # ------------------------------------------------------------------ what others call
+    def perform(self, intent: Intent, act: Act) -> Receipt:
+        """Make one effect happen, unless it has: a settled key with the same fingerprint returns its stored receipt.
+
+        Raises:
+            EffectError: it did not happen; the kind of error says why (``affiliate_empire.effects.errors``).
+            VendorUnavailable: it did not happen and may be tried again, or (``ReplyLost``) nobody can say yet.
+            VendorRefused: it did not happen and will not.
+        """
+        if self.read_only:
+            return self._settled_before(intent)
+        claim = self._claim(intent)
+        if isinstance(claim, Receipt):
+            return claim
+        with self._working_on(claim):
+            if claim.kind is EffectKind.BOUNDED_REPEAT:
+                return self._call(claim, act)
+            return self._post(claim, act)
+
+    def perform_paid(
+        self,
+        step_key: str,
+        *,
+        vendor: str,
+        operation: str,
+        fingerprint: str,
+        day: date,
+        max_cost_micros: int,
+        call: Callable[[], Receipt],
+        piece_id: str | None = None,
+        account_id: str | None = None,
+        niche: str | None = None,
+        price_version: str | None = None,
+        deadline_at: datetime | None = None,
+        quota: Quota | None = None,
+        retry_refused: bool = False,
+    ) -> Receipt:
+        """Pay for one step of one piece, unless it was paid for: the inputs' hash decides reuse.
+
+        A lost reply is booked at its upper bound and one new attempt follows; after a second loss the owner looks.
+
+        Args:
+            step_key: ``{piece}:script``; attempts are kept as ``{step_key}#1``, ``#2``…
+            call: makes the call; its receipt's ``result`` is what a later run gets without calling.
+            retry_refused: send again what was refused and charged (a truncated or invalid answer), at most twice.
+
+        Raises:
+            EffectRefused: exactly this was refused before, and charged.
+            EffectParked: exactly this was lost twice.
+            EffectError, VendorError: as ``perform``.
+        """
+        intent = Intent(
+            key=step_key,
+            kind=EffectKind.BOUNDED_REPEAT,
+            vendor=vendor,
+            operation=operation,
+            fingerprint=fingerprint,
+            day=day,
+            max_cost_micros=max_cost_micros,
+            piece_id=piece_id,
+            account_id=account_id,
+            niche=niche,
+            deadline_at=deadline_at,
+            quota=quota,
+            price_version=price_version,
+        )
+        while True:
+            attempt = self._next_attempt(intent, retry_refused=retry_refused)
+            if isinstance(attempt, Receipt):
+                return attempt
+            try:
+                return self.perform(replace(intent, key=attempt), PaidCall(call))
+            except (ReplyLost, _WasLost):
+                # Booked as lost by now: the next round makes the one new attempt, or says that there was one.
+                continue
+
+    def reconcile_open(self, resolver: Callable[[OpenEffect], Act | None], day: date | None = None) -> list[Reconciled]:
+        """Read what became of every effect that was left open; sends nothing. Called at the start of publish runs.
+
+        Args:
+            resolver: the act of an open effect, or None when it is not the caller's.
+            day: only the effects of this business day.
+        """
+        with self.ledger.begin() as session:
+            query = select(Effect.effect_id).where(Effect.state.in_([*HOLDING, State.INTENDED]))
+            if day is not None:
+                query = query.where(Effect.day == day)
+            ids = session.scalars(query.order_by(Effect.effect_id)).all()
+        found = [self._reconcile_one(effect_id, resolver) for effect_id in ids]
+        return [one for one in found if one is not None]
+
+    # ------------------------------------------------------------------ claiming
+    def _settled_before(self, intent: Intent) -> Receipt:
+        with self.ledger.begin() as session:
+            effect = session.scalars(select(Effect).where(Effect.key == intent.key)).one_or_none()
+        if effect is not None and effect.state == State.SETTLED and effect.fingerprint == intent.fingerprint:
+            return _receipt(effect)
+        raise ReadOnly(
+            f"{intent.vendor} {intent.operation} was not sent: EMPIRE_MODE=live-readonly neither spends nor posts; "
+            "use live mode to go on."
+        )
+
+    def _claim(self, intent: Intent) -> _Claim | Receipt:
+        """One transaction: intend, check, reserve, take. When it raises in there, nothing of it remains."""
+        outcome: _Claim | Receipt | EffectError | None = None
+        try:
+            with self.ledger.begin() as session:
+                outcome = self._decide(session, intent)
+        except BaseException:
+            # The commit itself failed: nothing is ours.
+            if isinstance(outcome, _Claim):
+                _at_work.discard(self._mark(outcome))
+            raise
+        if isinstance(outcome, EffectError):
+            raise outcome
+        return outcome
+
+    def _decide(self, session: Session, intent: Intent) -> _Claim | Receipt | EffectError:
+        """Take the key's row, or say what stands instead. A returned error keeps its changes, a raised one does not."""
+        epoch, now = _epoch_and_time(session)
+        new = self._insert(session, intent, 0, epoch)
+        effect = session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one_or_none()
+        if effect is None:
+            raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
+        if not new:
+            self._refuse_if_busy(effect, now)
+            if effect.state == State.SETTLED and effect.fingerprint == intent.fingerprint:
+                return _receipt(effect)
+            _refuse_other_epoch(effect, epoch)
+            if _is_abandoned_call(effect):
+                return self._book_lost(session, effect)
+            effect = self._reopen(session, effect, intent, epoch)
+            if effect.handle is None and self._closed(intent.deadline_at):
+                self._free(session, effect)
+                _set(effect, State.EXPIRED)
+                return _window_closed(effect.key, intent.deadline_at)
+        return self._take(session, effect, intent)
+
+    def _insert(self, session: Session, intent: Intent, number: int, epoch: int) -> bool:
+        row = insert(Effect).values(
+            effect_id=derived_id("ef", intent.key, number),
+            key=intent.key,
+            kind=intent.kind,
+            vendor=intent.vendor,
+            operation=intent.operation,
+            fingerprint=intent.fingerprint,
+            state=State.INTENDED,
+            day=intent.day,
+            piece_id=intent.piece_id,
+            account_id=intent.account_id,
+            niche=intent.niche,
+            max_cost_micros=intent.max_cost_micros,
+            claims=0,
+            epoch=epoch,
+        )
+        return session.scalar(row.on_conflict_do_nothing().returning(Effect.effect_id)) is not None
+
+    def _refuse_if_busy(self, effect: Effect, now: datetime) -> None:
+        owner = effect.lease_owner
+        if owner is None or effect.lease_until is None or effect.lease_until <= now:
+            return
+        ours = owner == this_process()
+        if ours and (self.ledger.url, effect.effect_id, effect.claims) not in _at_work:
+            return
+        if not ours and is_dead(owner):
+            return
+        raise EffectInProgress(
+            f"{effect.key} is being worked on by another process, until {effect.lease_until:%H:%M:%S} UTC at the "
+            "latest: run it again when that is done."
+        )
+
+    def _reopen(self, session: Session, effect: Effect, intent: Intent, epoch: int) -> Effect:
+        """What an earlier row of the key means for this intent: the row to take, or an error."""
+        state = State(effect.state)
+        if effect.fingerprint != intent.fingerprint:
+            if state in (State.SETTLED, State.LOST, State.COMMITTING, State.UNKNOWN):
+                raise FingerprintConflict(
+                    f"{effect.key} is {state} with other content: it can only be replaced while it is proven not to "
+                    "have happened. See `empire effects`; take a post down before making it anew."
+                )
+            return self._retire(session, effect, intent, epoch)
+        if state is State.LOST:
+            raise _was_lost(effect)
+        if state is State.REFUSED or (state is State.EXPIRED and not self._closed(intent.deadline_at)):
+            # Proven not to have happened. The old row keeps its story and its cost; a new one tries again.
+            return self._retire(session, effect, intent, epoch)
+        return effect
+
+    def _retire(self, session: Session, effect: Effect, intent: Intent, epoch: int) -> Effect:
+        """Move a row that is proven not to have happened out of its key's way, and start a new one."""
+        self._free(session, effect)
+        if effect.state not in (State.REFUSED, State.EXPIRED):
+            _set(effect, State.SUPERSEDED)
+        retired = select(func.count()).where(Effect.key.startswith(f"{intent.key}~", autoescape=True))
+        number = 1 + (session.scalar(retired) or 0)
+        effect.key = f"{intent.key}~{number}"
+        session.flush()
+        self._insert(session, intent, number, epoch)
+        return session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one()
+
+    def _take(self, session: Session, effect: Effect, intent: Intent) -> _Claim:
+        """Make a row this worker's; without a handle it starts afresh. Locks go from effect to account to budgets."""
+        effect.deadline_at = intent.deadline_at
+        asking = effect.handle is not None
+        if not asking:
+            if self._closed(intent.deadline_at):
+                raise _window_closed(intent.key, intent.deadline_at)
+            switches.check(session, effect)
+            if effect.claims > 0:
+                self._free(session, effect)
+            effect.run_id = self.run_id
+            effect.day = intent.day
+            effect.max_cost_micros = intent.max_cost_micros
+            effect.price_version = intent.price_version
+            effect.state = State.COMMITTING if intent.kind is EffectKind.BOUNDED_REPEAT else State.CLAIMED
+        claim = self._lease(effect)
+        session.flush()
+        if not asking:
+            if intent.quota is not None:
+                quotas.use(session, effect, intent.quota)
+                session.flush()
+            # The day's cap is the row that all workers want: lock it last, so that it is held for one commit only.
+            budgets.reserve(session, effect, self.caps)
+        _at_work.add(self._mark(claim))
+        return claim
+
+    def _lease(self, effect: Effect) -> _Claim:
+        effect.claims += 1
+        effect.lease_owner = this_process()
+        effect.lease_until = func.clock_timestamp() + self.lease
+        return _Claim(
+            effect.effect_id,
+            effect.key,
+            effect.claims,
+            effect.lease_owner,
+            EffectKind(effect.kind),
+            State(effect.state),
+            effect.handle,
+        )
+
+    def _mark(self, claim: _Claim) -> tuple[str, str, int]:
+        return self.ledger.url, claim.effect_id, claim.claims
+
+    @contextmanager
+    def _working_on(self, claim: _Claim) -> Iterator[None]:
+        _at_work.add(self._mark(claim))
+        try:
+            yield
+        finally:
+            _at_work.discard(self._mark(claim))
+
+    # ------------------------------------------------------------------ carrying out
+    def _call(self, claim: _Claim, act: Act) -> Receipt:
+        """A paid call: the claim's commit was its only preparation."""
+        try:
+            receipt = act.commit({})
+        except VendorError as error:
+            self._end_call(claim, error)
+            raise
+        except BaseException as error:
+            # An interrupt or a fault of ours inside the call: it may have been sent, which is a lost reply.
+            with self._still_ours(claim) as (session, effect):
+                self._book_lost(session, effect, error)
+            raise
+        return self._settle(claim, receipt)
+
+    def _end_call(self, claim: _Claim, error: VendorError) -> None:
+        with self._still_ours(claim) as (session, effect):
+            if isinstance(error, ReplyLost):
+                self._book_lost(session, effect, error)
+            elif isinstance(error, VendorRefused):
+                self._book_refused(session, effect, error)
+            else:
+                self._free(session, effect)
+                _set(effect, State.INTENDED, error)
+
+    def _post(self, claim: _Claim, act: Act) -> Receipt:
+        """An act with a handle: never send while it is open whether it was sent."""
+        handle = claim.handle
+        ask = handle is not None
+        lost: ReplyLost | None = None
+        commits = 0
+        while True:
+            if ask and handle is not None:
+                verdict = self._ask(claim, act, handle)
+                if isinstance(verdict, Receipt):
+                    return self._settle(claim, verdict)
+                if isinstance(verdict, Gone):
+                    handle = None
+                    self._start_over(claim)
+                elif lost is not None and commits == _COMMITS:
+                    with self._still_ours(claim) as (_, effect):
+                        _set(effect, State.PREPARED, lost)
+                    raise lost
+            if handle is None:
+                handle = self._prepare(claim, act)
+            self._enter_commit(claim)
+            commits += 1
+            try:
+                receipt = act.commit(handle)
+            except ReplyLost as error:
+                lost, ask = error, True
+                with self._still_ours(claim) as (_, effect):
+                    _set(effect, State.UNKNOWN, error, keep_lease=True)
+                continue
+            except VendorRefused as error:
+                with self._still_ours(claim) as (session, effect):
+                    self._book_refused(session, effect, error)
+                raise
+            except VendorUnavailable as error:
+                with self._still_ours(claim) as (_, effect):
+                    _set(effect, State.PREPARED, error)
+                raise
+            except BaseException as error:
+                # An interrupt or a fault of ours inside the commit: only the handle can say whether it was sent.
+                with self._still_ours(claim) as (_, effect):
+                    _set(effect, State.UNKNOWN, error)
+                raise
+            return self._settle(claim, receipt)
+
+    def _prepare(self, claim: _Claim, act: Act) -> dict[str, Any]:
+        try:
+            handle = act.prepare()
+        except VendorRefused as error:
+            with self._still_ours(claim) as (session, effect):
+                self._book_refused(session, effect, error)
+            raise
+        except BaseException as error:
+            # Whatever it was, preparing shows nothing to anybody: the effect is free to be tried again.
+            with self._still_ours(claim) as (session, effect):
+                self._free(session, effect)
+                _set(effect, State.INTENDED, error)
+            raise
+        with self._still_ours(claim) as (_, effect):
+            effect.handle = handle
+            _set(effect, State.PREPARED, keep_lease=True)
+            effect.lease_until = func.clock_timestamp() + self.lease
+        return handle
+
+    def _start_over(self, claim: _Claim) -> None:
+        """The handle is dead: make a new one, if that is still wanted."""
+        self._pass(claim, State.CLAIMED)
+
+    def _enter_commit(self, claim: _Claim) -> None:
+        """The last transaction before the first commit byte: still ours, still wanted, still in time."""
+        self._pass(claim, State.COMMITTING)
+
+    def _pass(self, claim: _Claim, state: State) -> None:
+        """Enter a state, unless the effect was paused, parked or closed meanwhile. So far it has not happened."""
+        problem: EffectError | None = None
+        with self._still_ours(claim) as (session, effect):
+            if state is State.CLAIMED:
+                effect.handle = None
+            try:
+                _refuse_other_epoch(effect, _epoch_and_time(session)[0])
+                switches.check(session, effect)
+            except EffectError as error:
+                problem = error
+                if effect.handle is None:
+                    self._free(session, effect)
+                _set(effect, State.INTENDED if effect.handle is None else State.PREPARED, error)
+            else:
+                if self._closed(effect.deadline_at):
+                    problem = _window_closed(effect.key, effect.deadline_at)
+                    self._free(session, effect)
+                    _set(effect, State.EXPIRED)
+                else:
+                    _set(effect, state, keep_lease=True)
+                    effect.lease_until = func.clock_timestamp() + self.lease
+        if problem is not None:
+            raise problem
+
+    def _ask(self, claim: _Claim, act: Act, handle: dict[str, Any]) -> Verdict:
+        """The handle's own word on whether it happened; parks the effect when it has none."""
+        try:
+            verdict = act.reconcile(handle)
+        except BaseException as error:
+            # Not even the question could be asked: as open as before.
+            with self._still_ours(claim) as (_, effect):
+                _set(effect, State.PREPARED if effect.state == State.PREPARED else State.UNKNOWN, error)
+            raise
+        if isinstance(verdict, StillUnknown):
+            with self._still_ours(claim) as (session, effect):
+                message = self._park(session, effect, verdict)
+            raise EffectParked(message)
+        return verdict
+
+    def _settle(self, claim: _Claim, receipt: Receipt) -> Receipt:
+        result = json.loads(json.dumps(receipt.result))  # as a later reader will get it
+        with self._still_ours(claim) as (session, effect):
+            effect.remote_id = receipt.remote_id
+            effect.cost_micros = receipt.cost_micros
+            effect.result = result
+            effect.settled_at = self.clock.now()
+            _set(effect, State.SETTLED)
+            session.flush()
+            if receipt.cost_micros > effect.max_cost_micros:
+                _alert(
+                    session,
+                    effect,
+                    "charged above its upper bound",
+                    f"{effect.key} cost {dollars(receipt.cost_micros)}, above its upper bound of "
+                    f"{dollars(effect.max_cost_micros)}: correct the price of {effect.vendor} {effect.operation}.",
+                    self.clock.now(),
+                )
+            budgets.book(session, effect, receipt.cost_micros, self.caps)
+        return replace(receipt, result=result, effect_id=claim.effect_id)
+
+    @contextmanager
+    def _still_ours(self, claim: _Claim) -> Iterator[tuple[Session, Effect]]:
+        """A transaction on an effect that this worker holds.
+
+        Raises:
+            EffectInProgress: its lease was taken meanwhile; the new owner decides, and nothing is written over it.
+        """
+        with self.ledger.begin() as session:
+            effect = session.scalars(select(Effect).where(Effect.effect_id == claim.effect_id).with_for_update()).one()
+            if effect.claims != claim.claims or effect.lease_owner != claim.owner:
+                raise EffectInProgress(
+                    f"{claim.key} was taken over by another process while this one slept: that one finishes it."
+                )
+            yield session, effect
+
+    # ------------------------------------------------------------------ ends
+    def _free(self, session: Session, effect: Effect) -> None:
+        """It is proven not to have happened: reservation and quota go back, the handle is forgotten."""
+        quotas.free(session, effect)
+        budgets.release(session, effect)
+        effect.handle = None
+
+    def _book_refused(self, session: Session, effect: Effect, error: VendorRefused) -> None:
+        quotas.free(session, effect)
+        effect.cost_micros = error.cost_micros
+        effect.remote_id = error.request_id
+        effect.settled_at = self.clock.now()
+        _set(effect, State.REFUSED, error)
+        session.flush()
+        budgets.book(session, effect, error.cost_micros, self.caps)
+
+    def _book_lost(self, session: Session, effect: Effect, error: BaseException | None = None) -> EffectError:
+        effect.cost_micros = effect.max_cost_micros
+        effect.settled_at = self.clock.now()
+        _set(effect, State.LOST, error or "the process ended before the reply")
+        session.flush()
+        budgets.book(session, effect, effect.max_cost_micros, self.caps)
+        return _was_lost(effect)
+
+    def _park(self, session: Session, effect: Effect, verdict: StillUnknown) -> str:
+        where = verdict.look_at or f"{effect.vendor}, account {effect.account_id or '-'}"
+        message = (
+            f"Nobody can say whether {effect.key} happened: look at {where}, then tell with `empire effects resolve "
+            f"{effect.effect_id}`."
+        )
+        _set(effect, State.UNKNOWN, message)
+        _alert(session, effect, "parked", message, self.clock.now())
+        return message
+
+    def _closed(self, deadline_at: datetime | None) -> bool:
+        return deadline_at is not None and self.clock.now() >= deadline_at
+
+    # ------------------------------------------------------------------ paid attempts
+    def _next_attempt(self, intent: Intent, *, retry_refused: bool) -> str | Receipt:
+        """The receipt of an attempt with these inputs, or the key of the attempt to make.
+
+        Raises:
+            EffectRefused, EffectParked: these inputs have had their attempts.
+        """
+        step_key = intent.key
+        with self.ledger.begin() as session:
+            rows = session.scalars(select(Effect).where(Effect.key.startswith(f"{step_key}#", autoescape=True))).all()
+        numbered = re.compile(re.escape(step_key) + r"#(\d+)")
+        attempts = {int(match[1]): row for row in rows if (match := numbered.fullmatch(row.key))}
+        if not attempts:
+            return f"{step_key}#1"
+        same = [row for row in attempts.values() if row.fingerprint == intent.fingerprint]
+        for row in same:
+            if row.state == State.SETTLED:
+                return _receipt(row)
+        if self.read_only:
+            return f"{step_key}#1"  # which is refused
+        newest = max(attempts)
+        last = attempts[newest]
+        free_of_charge = last.state == State.REFUSED and not last.cost_micros
+        if free_of_charge or last.state in (State.INTENDED, State.EXPIRED):
+            return last.key
+        if last.state in HOLDING:
+            # Under way, or left behind: claiming it says which. Other inputs wait for its end, too.
+            self._end_left_behind(last.effect_id)
+            return self._next_attempt(intent, retry_refused=retry_refused)
+        lost = sum(row.state == State.LOST for row in same)
+        if lost >= _LOST_ATTEMPTS:
+            raise EffectParked(
+                f"{step_key} was sent {lost} times and every reply was lost, each booked at its maximum cost: look at "
+                f"{intent.vendor}'s status and usage page, then change the input or run `empire effects resolve`."
+            )
+        refused = [row for row in same if row.state == State.REFUSED and row.cost_micros]
+        if refused and (not retry_refused or len(refused) >= _REFUSED_ATTEMPTS):
+            raise EffectRefused(
+                f"{intent.vendor} refused {step_key} with exactly this input before, and charged for it "
+                f"({refused[-1].error}): change the prompt or the product's facts."
+            )
+        return f"{step_key}#{newest + 1}"
+
+    def _end_left_behind(self, effect_id: str) -> None:
+        """Book a call that was left behind as lost; raises while it is under way."""
+        with self.ledger.begin() as session:
+            epoch, now = _epoch_and_time(session)
+            effect = session.scalars(select(Effect).where(Effect.effect_id == effect_id).with_for_update()).one()
+            self._refuse_if_busy(effect, now)
+            _refuse_other_epoch(effect, epoch)
+            if _is_abandoned_call(effect):
+                self._book_lost(session, effect)
+
+    # ------------------------------------------------------------------ reconciling
+    def _reconcile_one(self, effect_id: str, resolver: Callable[[OpenEffect], Act | None]) -> Reconciled | None:
+        with self.ledger.begin() as session:
+            epoch, now = _epoch_and_time(session)
+            effect = session.scalars(select(Effect).where(Effect.effect_id == effect_id).with_for_update()).one()
+            before = State(effect.state)
+            if before not in (*HOLDING, State.INTENDED):
+                return None  # ended since the list was read
+            try:
+                self._refuse_if_busy(effect, now)
+                _refuse_other_epoch(effect, epoch)
+            except EffectError as error:
+                return Reconciled(effect_id, effect.key, before, before, str(error))
+            if _is_abandoned_call(effect):
+                self._book_lost(session, effect)
+                return Reconciled(effect_id, effect.key, before, State.LOST, "booked at its maximum cost")
+            if effect.handle is None:
+                self._free(session, effect)
+                _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED)
+                after = State(effect.state)
+                return None if after is before else Reconciled(effect_id, effect.key, before, after)
+            act = resolver(open_effect(effect))
+            if act is None:
+                return Reconciled(effect_id, effect.key, before, before, "nobody here can ask its vendor")
+            claim = self._lease(effect)
+            _at_work.add(self._mark(claim))
+        with self._working_on(claim):
+            return self._read(claim, act, before)
+
+    def _read(self, claim: _Claim, act: Act, before: State) -> Reconciled:
+        handle = claim.handle or {}
+        try:
+            verdict = self._ask(claim, act, handle)
+        except EffectInProgress as error:
+            return Reconciled(claim.effect_id, claim.key, before, before, str(error))
+        except (EffectParked, VendorError) as error:
+            after = State.PREPARED if before is State.PREPARED and isinstance(error, VendorError) else State.UNKNOWN
+            return Reconciled(claim.effect_id, claim.key, before, after, str(error))
+        if isinstance(verdict, Receipt):
+            self._settle(claim, verdict)
+            return Reconciled(claim.effect_id, claim.key, before, State.SETTLED)
+        with self._still_ours(claim) as (session, effect):
+            if self._closed(effect.deadline_at):
+                self._free(session, effect)
+                after = State.EXPIRED
+            elif isinstance(verdict, Gone):
+                self._free(session, effect)
+                after = State.INTENDED
+            else:
+                after = State.PREPARED
+            _set(effect, after)
+        return Reconciled(claim.effect_id, claim.key, before, after)
+
+
+class _WasLost(EffectError):
+    """A paid attempt ended as lost; ``perform_paid`` goes on from here."""
+
+
+def _was_lost(effect: Effect) -> _WasLost:
+    return _WasLost(f"{effect.key} was sent and its reply was lost; it was booked at its maximum cost.")
+
+
+def open_effect(effect: Effect) -> OpenEffect:
+    """A row as others may see it."""
+    return OpenEffect(
+        effect_id=effect.effect_id,
+        key=effect.key,
+        kind=EffectKind(effect.kind),
+        vendor=effect.vendor,
+        operation=effect.operation,
+        state=State(effect.state),
+        day=effect.day,
+        piece_id=effect.piece_id,
+        account_id=effect.account_id,
+        handle=effect.handle,
+        error=effect.error,
+        epoch=effect.epoch,
+        updated_at=effect.updated_at,
+        deadline_at=effect.deadline_at,
+    )
+
+
+def _receipt(effect: Effect) -> Receipt:
+    return Receipt(effect.remote_id, effect.cost_micros or 0, effect.result or {}, effect.effect_id)
+
+
+def _set(effect: Effect, state: State, error: BaseException | str | None = None, *, keep_lease: bool = False) -> None:
+    effect.state = state
+    effect.error = None if error is None else str(error) or type(error).__name__
+    if not keep_lease:
+        effect.lease_owner = None
+        effect.lease_until = None
+
+
+def _is_abandoned_call(effect: Effect) -> bool:
+    return effect.kind == EffectKind.BOUNDED_REPEAT and effect.state == State.COMMITTING
+
+
+def _epoch_and_time(session: Session) -> tuple[int, datetime]:
+    row = session.execute(select(Installation.epoch, func.clock_timestamp().label("now"))).one()
+    return row.epoch, row.now
+
+
+def _refuse_other_epoch(effect: Effect, epoch: int) -> None:
+    if effect.epoch != epoch and effect.state in (*HOLDING, State.INTENDED):
+        raise EffectParked(
+            f"{effect.key} was open when this ledger was restored or copied, so it may have happened elsewhere: look, "
+            f"then tell with `empire effects resolve {effect.effect_id}`."
+        )
+
+
+def _window_closed(key: str, deadline_at: datetime | None) -> WindowClosed:
+    return WindowClosed(
+        f"{key} did not happen before its window closed at {deadline_at:%Y-%m-%d %H:%M} UTC: it never will."
+    )
+
+
+def _alert(session: Session, effect: Effect, subject: str, message: str, at: datetime) -> None:
+    alert = insert(Alert).values(
+        alert_id=derived_id("al", subject, effect.effect_id),
+        severity="high",
+        subject=f"{effect.vendor}: {subject}",
+        message=message,
+        raised_at=at,
+    )
+    session.execute(alert.on_conflict_do_nothing())

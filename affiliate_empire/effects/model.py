@@ -1,0 +1,189 @@
+"""The words of effects: what is meant to happen, who carries it out, and what came of it.
+
+Plain values and protocols. The state machine that uses them is ``affiliate_empire.effects.machine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class EffectKind(StrEnum):
+    """What a lost reply means.
+
+    ``at_most_once``: posts and video jobs; when the handle cannot say, the effect parks and a person looks.
+    ``bounded_repeat``: text, images, speech; a lost reply is booked at its maximum cost and one new attempt is allowed.
+    """
+
+    AT_MOST_ONCE = "at_most_once"
+    BOUNDED_REPEAT = "bounded_repeat"
+
+
+class State(StrEnum):
+    """How far an effect came.
+
+    Open, and holding its reservation: claimed, prepared, committing, unknown. Everything else holds nothing.
+    """
+
+    INTENDED = "intended"  # wanted; nothing is under way
+    CLAIMED = "claimed"  # a worker prepares; nothing visible has happened
+    PREPARED = "prepared"  # the handle is stored; not a byte of the commit was sent
+    COMMITTING = "committing"  # the commit may have been sent
+    SETTLED = "settled"  # it happened, once
+    LOST = "lost"  # bounded_repeat: the reply never came; booked at its maximum
+    REFUSED = "refused"  # the vendor said no: it did not happen
+    UNKNOWN = "unknown"  # at_most_once: only the handle, or a person, can say
+    EXPIRED = "expired"  # its window closed before it happened
+    SUPERSEDED = "superseded"  # proven not to have happened, and replaced under the same key
+
+
+HOLDING = (State.CLAIMED, State.PREPARED, State.COMMITTING, State.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One use of an account's rolling window: at most ``limit`` uses within any ``window``; this one is at ``at``."""
+
+    name: str
+    limit: int
+    window: timedelta
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is meant to happen.
+
+    Attributes:
+        key: what the effect is, not how it looks: ``post:{piece}:{account}``.
+        fingerprint: how it looks: a hash of content, slot and caption, or of a paid call's inputs.
+        day: the business day whose budgets pay.
+        max_cost_micros: a true upper bound of what the vendor can charge, in micro-dollars.
+        deadline_at: business time from which it must not happen any more.
+    """
+
+    key: str
+    kind: EffectKind
+    vendor: str
+    operation: str
+    fingerprint: str
+    day: date
+    max_cost_micros: int = 0
+    piece_id: str | None = None
+    account_id: str | None = None
+    niche: str | None = None
+    deadline_at: datetime | None = None
+    quota: Quota | None = None
+    price_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What came back. ``remote_id`` is the vendor's id of the post or of the charge; ``result`` must be JSON."""
+
+    remote_id: str | None = None
+    cost_micros: int = 0
+    result: dict[str, Any] = field(default_factory=dict)
+    effect_id: str = ""
+
+    def of(self, effect_id: str) -> Receipt:
+        """The same receipt, saying whose it is."""
+        return replace(self, effect_id=effect_id)
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """The handle itself says that it did not happen; committing the same handle again is safe."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The handle is dead and proven not published; a new one may be prepared."""
+
+
+@dataclass(frozen=True)
+class StillUnknown:
+    """The handle cannot say (a listing never proves absence). ``look_at`` tells the owner where to look."""
+
+    look_at: str = ""
+
+
+Verdict = Receipt | NotDone | Gone | StillUnknown
+
+
+class Act(Protocol):
+    """How one effect is carried out at its vendor. Raises the errors of ``affiliate_empire.vendors.errors``."""
+
+    def prepare(self) -> dict[str, Any]:
+        """Repeatable and invisible at the vendor; returns the handle (JSON)."""
+        ...
+
+    def commit(self, handle: dict[str, Any]) -> Receipt:
+        """The one visible act, only ever on the stored handle."""
+        ...
+
+    def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        """Read the handle's own status. Sends nothing that could be seen."""
+        ...
+
+
+@dataclass(frozen=True)
+class PaidCall:
+    """The act of one paid call without a handle: ``bounded_repeat`` only."""
+
+    call: Callable[[], Receipt]
+
+    def prepare(self) -> dict[str, Any]:
+        return {}
+
+    def commit(self, handle: dict[str, Any]) -> Receipt:
+        return self.call()
+
+    def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        return StillUnknown("a paid call has no handle to ask")
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What may be spent, in micro-dollars: in a business day, in its month, in one run, per vendor or niche and day."""
+
+    day_micros: int
+    month_micros: int
+    run_micros: int
+    vendor_day_micros: Mapping[str, int] = field(default_factory=dict)
+    niche_day_micros: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OpenEffect:
+    """An effect that is neither done nor dead, as handed to a resolver of its act and shown to the owner."""
+
+    effect_id: str
+    key: str
+    kind: EffectKind
+    vendor: str
+    operation: str
+    state: State
+    day: date
+    piece_id: str | None
+    account_id: str | None
+    handle: dict[str, Any] | None
+    error: str | None
+    epoch: int
+    updated_at: datetime
+    deadline_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What reading an open effect's handle came to."""
+
+    effect_id: str
+    key: str
+    before: State
+    after: State
+    detail: str = ""

@@ -1,0 +1,72 @@
+"""The owner's word on an effect that nobody else can judge: unknown, or open when its ledger was copied."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import or_, select
+
+from affiliate_empire.effects import budgets, quotas
+from affiliate_empire.effects.model import HOLDING, Caps, EffectKind, State
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.kernel.errors import BadInput
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Effect, Installation
+
+
+class Finding(StrEnum):
+    """What the owner saw at the vendor."""
+
+    HAPPENED = "happened"
+    DID_NOT_HAPPEN = "did_not_happen"
+
+
+def resolve_effect(
+    name: str, finding: Finding, *, ledger: Ledger, clock: Clock, caps: Caps, remote_id: str | None = None
+) -> State:
+    """Record what the owner found; returns the state the effect is in now.
+
+    What happened is settled (a paid call at its upper bound, since its reply is lost); what did not is free to be tried
+    again, with its reservation and quota given back.
+
+    Args:
+        name: the effect's id or its key.
+        remote_id: the vendor's id of the post; needed for a post that happened.
+
+    Raises:
+        BadInput: there is no such open effect, or the post's id is missing.
+    """
+    with ledger.begin() as session:
+        epoch = session.scalars(select(Installation.epoch)).one()
+        effect = session.scalars(
+            select(Effect).where(or_(Effect.effect_id == name, Effect.key == name)).with_for_update()
+        ).one_or_none()
+        if effect is None or effect.state not in (*HOLDING, State.INTENDED):
+            raise BadInput(f"There is no open effect {name!r}: list them with `empire effects`.")
+        if effect.state != State.UNKNOWN and effect.epoch == epoch:
+            raise BadInput(
+                f"{effect.key} is {effect.state}, which needs nobody's word: materialize its asset again and it is "
+                "read from the vendor."
+            )
+        if finding is Finding.HAPPENED and effect.kind == EffectKind.AT_MOST_ONCE and not remote_id:
+            raise BadInput(f"Say which post {effect.key} became: give its id at {effect.vendor} with --remote-id.")
+        # A worker that still sleeps on its old claim must not write over the owner's word.
+        effect.claims += 1
+        effect.lease_owner = None
+        effect.lease_until = None
+        effect.epoch = epoch
+        effect.error = None
+        if finding is Finding.DID_NOT_HAPPEN:
+            quotas.free(session, effect)
+            budgets.release(session, effect)
+            effect.handle = None
+            effect.state = State.INTENDED
+        else:
+            lost = effect.kind == EffectKind.BOUNDED_REPEAT
+            effect.state = State.LOST if lost else State.SETTLED
+            effect.remote_id = remote_id
+            effect.cost_micros = effect.max_cost_micros if lost else 0
+            effect.settled_at = clock.now()
+            session.flush()
+            budgets.book(session, effect, effect.cost_micros, caps)
+        return State(effect.state)

@@ -1,0 +1,58 @@
+"""Pauses: the owner's switches, honoured whenever an effect is claimed and again before its commit."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from affiliate_empire.effects.errors import Paused
+from affiliate_empire.kernel.errors import BadInput
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Effect, Pause
+
+
+def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
+    """Switch a scope off: ``all``, ``vendor:openai`` or ``account:youtube:gearlab``. What is being sent finishes.
+
+    Raises:
+        BadInput: there is no such scope.
+    """
+    kind, _, name = scope.partition(":")
+    if not (scope == "all" or (kind in ("vendor", "account") and name)):
+        raise BadInput(f"{scope!r} cannot be paused: say all, vendor:NAME or account:ID.")
+    with ledger.begin() as session:
+        if kind == "account" and session.get(Account, name) is None:
+            known = ", ".join(session.scalars(select(Account.account_id).order_by(Account.account_id))) or "none yet"
+            raise BadInput(f"There is no account {name!r}; the accounts are: {known}.")
+        # The owner acts by the wall's clock, not by the world's.
+        new = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
+        session.execute(new.on_conflict_do_update(index_elements=[Pause.scope], set_={"reason": reason}))
+
+
+def resume_scope(scope: str, *, ledger: Ledger) -> None:
+    """Switch a scope on again.
+
+    Raises:
+        BadInput: it is not paused.
+    """
+    with ledger.begin() as session:
+        if not session.scalars(delete(Pause).where(Pause.scope == scope).returning(Pause.scope)).all():
+            paused = ", ".join(session.scalars(select(Pause.scope).order_by(Pause.scope))) or "nothing"
+            raise BadInput(f"{scope!r} is not paused; paused now: {paused}.")
+
+
+def check(session: Session, effect: Effect) -> None:
+    """Let an effect pass unless a switch that concerns it is off.
+
+    Raises:
+        Paused: it is.
+    """
+    scopes = ["all", f"vendor:{effect.vendor}"]
+    if effect.account_id is not None:
+        scopes.append(f"account:{effect.account_id}")
+    pause = session.scalars(select(Pause).where(Pause.scope.in_(scopes)).order_by(Pause.scope)).first()
+    if pause is not None:
+        raise Paused(
+            f"{pause.scope} is paused ({pause.reason}): lift it with `empire resume {pause.scope}`.", scope=pause.scope
+        )

@@ -1,0 +1,29 @@
+"""Whose ledger this is: its one row, and the epoch that a restore or a copy begins."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from affiliate_empire.kernel.ids import derived_id
+from affiliate_empire.ledger.tables import Alert, Installation
+
+
+def bump_epoch(session: Session, reason: str) -> int:
+    """Begin a new epoch: every effect that is open now waits for the owner, since it may have happened elsewhere.
+
+    Returns:
+        The new epoch.
+    """
+    installation = session.scalars(select(Installation).with_for_update()).one()
+    installation.epoch += 1
+    alert = insert(Alert).values(
+        alert_id=derived_id("al", "epoch", installation.installation_id, installation.epoch),
+        severity="high",
+        subject="this ledger is a copy",
+        message=f"This ledger was {reason}: what was open then is held until you have looked; see `empire effects`.",
+        raised_at=func.now(),
+    )
+    session.execute(alert.on_conflict_do_nothing())
+    return installation.epoch

@@ -1,0 +1,67 @@
+"""Rolling windows: no window of the platform ever holds more than the limit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affiliate_empire.effects.budgets import resets_on
+from affiliate_empire.effects.quotas import earliest, fits
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+DAY = timedelta(hours=24)
+hours = st.integers(0, 96).map(lambda hour: START + timedelta(hours=hour))
+
+
+def most_in_any_window(uses: list[datetime], window: timedelta) -> int:
+    return max((sum(end - window < use <= end for use in uses) for end in uses), default=0)
+
+
+@given(asked=st.lists(hours, max_size=25), limit=st.integers(1, 4))
+def test_whatever_is_asked_for_in_whatever_order_no_window_overflows(asked: list[datetime], limit: int) -> None:
+    taken: list[datetime] = []
+    for at in asked:
+        if fits(taken, at, limit, DAY):
+            taken.append(at)
+    assert most_in_any_window(taken, DAY) <= limit
+
+
+@given(asked=st.lists(hours, max_size=25), limit=st.integers(1, 4), at=hours)
+def test_what_is_refused_would_overflow_and_fits_at_the_time_that_is_named(
+    asked: list[datetime], limit: int, at: datetime
+) -> None:
+    taken: list[datetime] = []
+    for use in asked:
+        if fits(taken, use, limit, DAY):
+            taken.append(use)
+    if not fits(taken, at, limit, DAY):
+        assert most_in_any_window([*taken, at], DAY) > limit
+    named = earliest(taken, at, limit, DAY)
+    assert named >= at
+    assert most_in_any_window([*taken, named], DAY) <= limit
+
+
+def test_a_use_leaves_the_window_exactly_when_the_window_is_over() -> None:
+    assert not fits([START], START + DAY - timedelta(seconds=1), 1, DAY)
+    assert fits([START], START + DAY, 1, DAY)
+
+
+@pytest.mark.parametrize(
+    ("scope", "day"),
+    [
+        ("day:2026-11-30", "2026-12-01"),
+        ("month:2026-12", "2027-01-01"),
+        ("month:2026-02", "2026-03-01"),
+        ("vendor:openai:2026-11-20", "2026-11-21"),
+        ("niche:home & garden:2026-11-20", "2026-11-21"),
+    ],
+)
+def test_a_cap_says_when_it_starts_anew(scope: str, day: str) -> None:
+    assert str(resets_on(scope)) == day
+
+
+def test_a_runs_cap_never_starts_anew() -> None:
+    assert resets_on("run:7f3a") is None
