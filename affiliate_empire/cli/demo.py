@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from affiliate_empire.catalog.feed import parse_feed
 from affiliate_empire.cli.services import Services
 from affiliate_empire.cli.witness import Agreement, Witness, compare
 from affiliate_empire.kernel.clock import SystemClock
@@ -50,6 +51,18 @@ class DemoInputs:
     seed: int
 
     @property
+    def file(self) -> Path | None:
+        """The feed's file, unless it is an address."""
+        if not self.feed or self.feed.startswith(("http://", "https://")):
+            return None
+        return Path(self.feed).expanduser().resolve()
+
+    @property
+    def address(self) -> str | None:
+        """The feed's absolute path or address."""
+        return str(self.file) if self.file else self.feed
+
+    @property
     def slug(self) -> str:
         stem = re.sub(r"[^a-z0-9]+", "-", Path(self.feed).stem.lower()).strip("-") if self.feed else "default"
         return f"demo-{stem}-{self.seed}"
@@ -65,12 +78,12 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
     started = time.monotonic()
     if settings.mode is not Mode.SANDBOX:
         raise Misconfigured("The demo lives in the sandbox: unset EMPIRE_MODE (or set it to sandbox).")
-    if inputs.feed and not inputs.feed.startswith(("http://", "https://")) and not Path(inputs.feed).is_file():
-        raise BadInput(f"There is no feed at {inputs.feed}: give the path of a Google Merchant product feed.")
+    if inputs.file is not None:
+        check_feed(inputs.file, out)
     day = checked_day(settings, day)
     settings = settings.model_copy(update={"home": _home(settings, inputs), "seed": inputs.seed})
-    if inputs.feed:
-        settings = settings.model_copy(update={"product_feed": _absolute(inputs.feed)})
+    if inputs.address:
+        settings = settings.model_copy(update={"product_feed": inputs.address})
 
     services = Services(settings)
     out.print(f"[bold]One day of the business: {day:%A %d %B %Y}[/] · {settings.label} · home {settings.home_path}")
@@ -101,6 +114,14 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
             services.stop(name)
 
 
+def check_feed(file: Path, out: Console) -> None:
+    """Read the feed before anything is started for it, so that one that cannot be used is refused at once."""
+    if not file.is_file():
+        raise BadInput(f"There is no feed at {file}: give the path of a Google Merchant product feed.")
+    feed = parse_feed(file.read_bytes(), source="product_feed")
+    out.print(f"{file.name}: {len(feed.products):,} products, {len(feed.rejected):,} rows set aside with their reasons")
+
+
 def checked_day(settings: Settings, day: date | None) -> date:
     """The asked day if its posting window has closed by the wall's clock; the last closed day when none is asked."""
     last = settings.calendar.last_closed_day(SystemClock().now())
@@ -118,8 +139,8 @@ def start_services(settings: Settings, services: Services, inputs: DemoInputs, d
     """Start what does not run yet; returns the names of what this call started."""
     begins = settings.calendar.at(day, clock_time(0, 15))
     world_flags = ["--seed", str(inputs.seed), "--now", begins.isoformat()]
-    if inputs.feed and not inputs.feed.startswith(("http://", "https://")):
-        world_flags += ["--feed", _absolute(inputs.feed)]
+    if inputs.file is not None:
+        world_flags += ["--feed", str(inputs.file)]
     mine = [name for name, flags in (("world", world_flags), ("track", [])) if services.start(name, flags)]
     postback = f"{settings.tracking_url}/postbacks/impact/{settings.secret('impact_postback_token')}"
     reply = httpx.put(
@@ -264,17 +285,13 @@ def show(
 def _home(settings: Settings, inputs: DemoInputs) -> Path:
     """The home of these inputs: the configured one unless it already holds a world made from others."""
     marker = settings.home_path / "demo.json"
-    wanted = {"feed": _absolute(inputs.feed) if inputs.feed else None, "seed": inputs.seed}
+    wanted = {"feed": inputs.address, "seed": inputs.seed}
     if not marker.exists():
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(json.dumps(wanted), "utf-8")
     if json.loads(marker.read_text("utf-8")) == wanted:
         return settings.home
     return settings.home / inputs.slug
-
-
-def _absolute(feed: str) -> str:
-    return feed if feed.startswith(("http://", "https://")) else str(Path(feed).expanduser().resolve())
 
 
 def _plain(secret: Any) -> str | None:

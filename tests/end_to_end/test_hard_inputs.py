@@ -1,0 +1,89 @@
+"""Bad input and a hostile machine: one clear sentence each, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.homes import Home
+
+HEADER = "id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tproduct_type\n"
+ROW = "1\tLamp\tA lamp.\thttps://shop.example.com/1\thttps://shop.example.com/1.jpg\tin_stock\t19.90 USD\tlighting\n"
+
+
+def _refused(home: Home, *arguments: str) -> str:
+    """Run a command that must fail with one sentence; returns it."""
+    done = home.run(*arguments, timeout=120)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    sentence = done.stderr.strip()
+    assert sentence, "nothing was said"
+    assert len(sentence.splitlines()) == 1
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (HEADER.encode(), "no rows"),
+        (b"<!doctype html><html><body>Log in</body></html>", "HTML page"),
+        (HEADER.replace("\tprice", "").encode() + ROW.replace("\t19.90 USD", "").encode(), "lacks the column price"),
+        ((HEADER + ROW.replace("19.90 USD", "12,90 EUR")).encode(), "12,90 EUR"),
+    ],
+    ids=["empty", "no rows", "html", "missing column", "no usable row"],
+)
+def test_an_unusable_feed_is_refused_before_anything_starts(tmp_path: Path, content: bytes, said: str) -> None:
+    feed = tmp_path / "feed.tsv"
+    feed.write_bytes(content)
+    home = Home(tmp_path / "empire")
+    assert said in _refused(home, "demo", "--feed", str(feed))
+    assert not (home.path / "postgres").exists()
+
+
+def test_a_feed_that_is_not_there(tmp_path: Path) -> None:
+    assert "There is no feed at" in _refused(Home(tmp_path / "empire"), "demo", "--feed", "nowhere.tsv")
+
+
+def test_a_day_that_is_not_over(tmp_path: Path) -> None:
+    assert "is not over yet" in _refused(Home(tmp_path / "empire"), "demo", "--date", "2999-01-01")
+
+
+def test_a_date_that_is_none(tmp_path: Path) -> None:
+    assert "is not a date" in _refused(Home(tmp_path / "empire"), "demo", "--date", "yesterday")
+
+
+def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    url = "postgresql://nobody:secret-word@127.0.0.1:9/empire"
+    sentence = _refused(Home(tmp_path / "empire", {"DATABASE_URL": url}), "demo")
+    assert "does not answer" in sentence
+    assert "secret-word" not in sentence
+
+
+def test_a_port_in_use_and_a_missing_live_key(tmp_path: Path) -> None:
+    home = Home(tmp_path / "empire")
+    try:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            busy = Home(home.path, {"EMPIRE_WORLD_PORT": str(port)})
+            assert f"Port {port} is in use by another program" in _refused(busy, "demo")
+        live = Home(home.path, {"EMPIRE_MODE": "live"})
+        assert "sandbox" in _refused(live, "demo")
+        # One home, one mode: what was SIMULATED never stands beside what is LIVE.
+        assert "sandbox" in _refused(live, "db", "url")
+    finally:
+        home.run("stop")
+
+
+@pytest.mark.slow
+def test_a_wrong_key_stops_the_day_and_the_right_one_completes_it(home: Home) -> None:
+    wrong = Home(home.path, {"EMPIRE_OPENAI_API_KEY": "sk-wrong"})
+    sentence = _refused(wrong, "demo")
+    assert "EMPIRE_OPENAI_API_KEY" in sentence
+    assert "sk-wrong" not in sentence
+    summary = home.demo()
+    assert summary["posts"] == summary["posts_witnessed"] == summary["pieces"] == 3
