@@ -56,7 +56,7 @@ class Brief:
     @property
     def short(self) -> str:
         """The product as one says it: without sizes, sets and the rest of a catalogue title."""
-        head = re.split(r"\s[-–|]\s|,|\(|\s+with\s+|\s+for\s+", self.product, maxsplit=1)[0].strip()
+        head = re.split(r"\s[-–|]\s|,\s|\(|\s+with\s+|\s+for\s+", self.product, maxsplit=1)[0].strip()
         words = (head or self.product).split()
         return " ".join(words[:6]) or "product"
 
@@ -452,7 +452,7 @@ _ADVICE = (
     "See whether delivery to your address is included in the price or comes on top.",
     "If it is a present, make sure that it can be exchanged.",
     "Think about storage: a thing that is hard to reach is seldom used.",
-    "Look for the warranty terms and for who answers when something breaks.",
+    "Find out who answers when something breaks, and how you would reach them.",
     "Give yourself a night before you order; a good choice is still good in the morning.",
     "Set a budget first and look at the price second.",
     "Check the shop's current stock, because listings change from one day to the next.",
