@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from affiliate_empire.sandbox.servers.impact import PARTNER
 from affiliate_empire.sandbox.world import World
+from tests.factories.worlds import RunningWorld
 
 DAY = datetime.fromisoformat("2026-11-20T05:15:00+00:00")  # 00:15 in New York
 VIDEO = {"duration": 29.0, "width": 1080, "height": 1920}
@@ -141,3 +142,14 @@ def publish_video(
         flags=flags,
     )
     return remote_id
+
+
+def comparable(running: RunningWorld) -> dict[str, Any]:
+    """What happened, without the ids that our tracking service gave."""
+    return {
+        "posts": [(post["title"], post["views"], post["likes"], post["comments"]) for post in running.witness("posts")],
+        "clicks": sorted(
+            (click["person"], click["code"], click["at"], click["bot"]) for click in running.witness("clicks")
+        ),
+        "payouts": [(paid["action_id"], paid["payout_micros"], paid["at"]) for paid in running.witness("payouts")],
+    }

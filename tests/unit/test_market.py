@@ -21,7 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affiliate_empire.content.post import Post, Section, render_mdx
+from affiliate_empire.sandbox import witness
 from affiliate_empire.sandbox.catalog import open_catalog, read_feed
+from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.sandbox.market import people, reach, shoppers
 from affiliate_empire.sandbox.market.chance import binomial, poisson
 from affiliate_empire.sandbox.market.reach import Increment, Performance, step_of
@@ -355,3 +357,34 @@ def test_the_receiver_s_own_template_is_filled_in() -> None:
     assert dict(parse_qsl(urlsplit(plain).query)) == {"key": "1", **macros}
     filled = shoppers.notification_url("http://t/pb?id={ActionId}&sub={SubId1}&no={Nothing}", macros)
     assert parse_qsl(urlsplit(filled).query) == [("id", "<ActionId> &"), ("sub", "<SubId1> &"), ("no", "{Nothing}")]
+
+
+def test_an_order_becomes_an_action_that_is_approved_or_sent_back() -> None:
+    with a_world() as world:
+        item = world.catalog.items[SKILLET]
+        when = DAY + timedelta(hours=2)
+        for number in range(200):
+            world.store.execute(
+                "INSERT INTO impact_clicks VALUES (?, '', 'p', 'a', '1001', ?, ?)",
+                (f"k{number}", f"s{number}", item.link),
+            )
+            world.store.execute(
+                "INSERT INTO orders VALUES (?, 'v', ?, '1001', ?, '42.00', 'USD', ?, ?, 'due')",
+                (f"o{number}", f"k{number}", SKILLET, stamp(DAY), stamp(when)),
+            )
+        assert shoppers.track_orders(world, when - timedelta(seconds=1)) == 0
+        assert shoppers.track_orders(world, when) == 200
+        assert shoppers.track_orders(world, when) == 0
+        paid = witness.payouts(world)
+        assert {(row["state"], row["payout_micros"], row["sale_micros"]) for row in paid} == {
+            ("PENDING", 3_360_000, 42_000_000)
+        }
+        assert {row["sub_id1"] for row in paid} == {f"s{number}" for number in range(200)}
+        shoppers.settle_actions(world, when + timedelta(days=31))
+        settled = witness.payouts(world)
+        states = [row["state"] for row in settled]
+        assert {row["payout_micros"] for row in settled if row["state"] == "REVERSED"} == {0}
+        assert {row["payout_micros"] for row in settled if row["state"] == "APPROVED"} == {3_360_000}
+        assert 1 <= states.count("REVERSED") < 60
+        assert states.count("APPROVED") + states.count("REVERSED") == 200
+        assert len(witness.notifications(world)) == 400

@@ -126,7 +126,7 @@ class Market:
             "UPDATE posts SET removed_at = coalesce(removed_at, ?) WHERE platform = ? AND remote_id = ?",
             (stamp(self.world.now()), platform, remote_id),
         )
-        self._stage.clear()
+        self._stage = {}
         self._stale = True
 
     def statistics(self, platform: str, remote_id: str) -> dict[str, int]:
@@ -364,14 +364,18 @@ class Market:
 
     def _reset(self, platform: str, account: str, since: datetime) -> None:
         """Something of an account's changed: what came after it has to be seen anew, for fatigue looks back."""
-        for key, post in list(self._stage.items()):
-            if key[0] == platform and post.account == account and post.public_at >= since:
-                del self._stage[key]
+        # Replaced, never changed in place: an upload may arrive from a worker thread while a step is being lived.
+        self._stage = {
+            key: post
+            for key, post in self._stage.items()
+            if not (post.platform == platform and post.account == account and post.public_at >= since)
+        }
         self._stale = True
 
     def _performing(self) -> dict[tuple[str, str], Performance]:
         """Every post that is not forgotten, with what decides how it does."""
         if self._stale:
+            self._stale = False  # first: what arrives from now on makes it stale again
             oldest = stamp(self.world.now() - LIFETIME - timedelta(days=1))
             rows = self.world.store.query(
                 "SELECT * FROM posts WHERE public_at > ? ORDER BY public_at, identity", (oldest,)
@@ -381,7 +385,6 @@ class Market:
                 or self._performance(row)
                 for row in rows
             }
-            self._stale = False
         return self._stage
 
     def _performance(self, row: sqlite3.Row) -> Performance:

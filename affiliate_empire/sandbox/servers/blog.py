@@ -172,7 +172,10 @@ def _inline(text: str) -> str:
 
 def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
-        return str(json.loads(value, strict=False))  # a double-quoted YAML scalar, as JSON writes it too
+        try:
+            return str(json.loads(value, strict=False))  # a double-quoted YAML scalar, as JSON writes it too
+        except ValueError:
+            return value[1:-1]  # escapes that only YAML knows
     if len(value) >= 2 and value[0] == value[-1] == "'":
         return value[1:-1].replace("''", "'")
     return value
