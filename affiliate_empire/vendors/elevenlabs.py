@@ -93,8 +93,8 @@ class ElevenLabsClient:
             raise _refused_or_unavailable(error, voice_id, model) from error
         except httpx.TransportError as error:
             raise transport_failure(error, vendor=_VENDOR, name="ElevenLabs") from error
-        except ValueError as error:  # JSON that is no JSON reaches us bare when it stands in an error's body
-            raise _unreadable(str(error)) from error
+        except (TypeError, ValueError) as error:  # the SDK trips over a reply that is JSON but no object
+            raise _unreadable(type(error).__name__) from error
         headers = response.headers
         request_id = headers.get("request-id", "")
         try:
