@@ -11,8 +11,9 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
@@ -132,11 +133,20 @@ class BlogClient:
             self._fetch()
             return self._is_ancestor(sha)
 
-    def head(self) -> str | None:
-        """The remote's ``main`` now; None while the repository is empty."""
+    def standing(self, sha: str, parent: str | None) -> Literal["published", "open", "overtaken"]:
+        """What became of a prepared commit, from one look at the remote.
+
+        ``open``: ``main`` still is its parent, so pushing it is safe. ``overtaken``: it is not in ``main`` and can
+        never get there, because a push of it expects the parent as the head; or nobody has the commit any more.
+
+        Raises:
+            VendorUnavailable: the remote does not answer.
+        """
         with self._lock:
             self._fetch()
-            return self._head()
+            if self._is_ancestor(sha):
+                return "published"
+            return "open" if self._exists(sha) and self._head() == parent else "overtaken"
 
     # ------------------------------------------------------------------ git
     def _open(self) -> None:
@@ -165,12 +175,15 @@ class BlogClient:
     def _is_ancestor(self, sha: str) -> bool:
         if self._head() is None:
             return False
-        if self._git("cat-file", "-e", f"{sha}^{{commit}}").returncode != 0:
+        if not self._exists(sha):
             return False  # all of main is here after the fetch: a commit that is not, is not in main
         outcome = self._git("merge-base", "--is-ancestor", sha, "refs/published")
         if outcome.returncode not in (0, 1):
             raise self._failure(outcome, lost_reply=False)
         return outcome.returncode == 0
+
+    def _exists(self, sha: str) -> bool:
+        return self._git("cat-file", "-e", f"{sha}^{{commit}}").returncode == 0
 
     def _local(self, *arguments: str, stdin: str = "", index: Path | None = None, at: datetime | None = None) -> str:
         extra = []
@@ -257,8 +270,3 @@ def _checked(path: str) -> str:
     if pure.is_absolute() or ".." in pure.parts or ".git" in pure.parts or not pure.parts or "," in path:
         raise ValueError(f"not a path inside the blog's repository: {path!r}")
     return str(pure)
-
-
-def commit_time(at: datetime) -> datetime:
-    """Git keeps whole seconds; so does a handle that must rebuild the same commit."""
-    return at.astimezone(UTC).replace(microsecond=0)

@@ -20,6 +20,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,6 +40,7 @@ _WRITTEN_PARTS = "snippet,status,paidProductPlacementDetails"  # every section t
 _IDS_PER_CALL = 50
 _CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB, as the protocol demands of every chunk but the last
 _RESUMPTIONS = 3
+_SITES = {"https://youtube.googleapis.com": "https://www.youtube.com"}  # the world shows its videos itself
 _QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # the project's quotas reset at midnight Pacific
 
 _DAY_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})
@@ -179,6 +181,10 @@ class YouTubeClient:
 
     def close(self) -> None:
         self._http.close()
+
+    def url(self, video_id: str) -> str:
+        """Where people watch a short video."""
+        return f"{_SITES.get(self._base_url, self._base_url)}/shorts/{video_id}"
 
     # ------------------------------------------------------------------ upload
     def start_upload(self, metadata: VideoMetadata, size: int) -> str:
@@ -361,9 +367,10 @@ class YouTubeClient:
 
         try:
             # httplib2 connections are not for two threads at once, so each request brings its own.
-            http = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=self._open_httplib2())
-            reply: dict[str, Any] = request(self._service()).execute(http=http)
-            return reply
+            with closing(self._open_httplib2()) as http:
+                authorized = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=http)
+                reply: dict[str, Any] = request(self._service()).execute(http=authorized)
+                return reply
         except HttpError as error:
             details = error.error_details if isinstance(error.error_details, list) else []
             reason = details[0].get("reason") if details and isinstance(details[0], dict) else None
@@ -516,7 +523,8 @@ class _Tokens:
                 )
             if renew or not self._credentials.valid:
                 try:
-                    self._credentials.refresh(google_auth_httplib2.Request(self._open_transport()))
+                    with closing(self._open_transport()) as http:
+                        self._credentials.refresh(google_auth_httplib2.Request(http))
                 except (auth_errors.RefreshError, auth_errors.TransportError) as error:
                     raise _token_failure(error) from error
             return self._credentials

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import secrets
@@ -23,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
@@ -75,6 +76,11 @@ _WRITABLE: dict[str, dict[str, type | frozenset[str]]] = {
     "localizations": {},
 }  # fmt: skip
 _CATEGORIES = frozenset(["1", "2", "10", "15", "17", "19", "20", "22", "23", "24", "25", "26", "27", "28", "29"])
+
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
+<body><p>SIMULATED VIDEO</p><video src="/youtube/files/{video_id}.mp4" controls height="640"></video>
+<h1>{title}</h1><p style="white-space: pre-line">{description}</p></body></html>
+"""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS youtube_tokens (token TEXT PRIMARY KEY, expires_at TEXT NOT NULL);
@@ -132,6 +138,8 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/google_oauth/token", youtube.token, methods=["POST"]),
         Route("/youtube/upload/youtube/v3/videos", guarded(youtube.start), methods=["POST"]),
         Route("/youtube/upload/youtube/v3/videos", guarded(youtube.take_bytes), methods=["PUT"]),
+        Route("/youtube/shorts/{video_id}", youtube.watch, methods=["GET"]),
+        Route("/youtube/files/{video_id}.mp4", youtube.file, methods=["GET"]),
         Route(f"{api}/videos", guarded(youtube.list_videos), methods=["GET"]),
         Route(f"{api}/videos:batchGetStats", guarded(youtube.batch_stats), methods=["GET"]),
         Route(f"{api}/channels", guarded(youtube.list_channels), methods=["GET"]),
@@ -342,6 +350,34 @@ class _YouTube:
         row = self.store.one("SELECT * FROM youtube_videos WHERE video_id = ?", (session["video_id"],))
         assert row is not None  # noqa: S101 - written in one transaction with the session's video_id
         return JSONResponse(self._video(row, session["parts"].split(",")))
+
+    # ------------------------------------------------------------------ what the public sees
+    async def watch(self, request: Request) -> Response:
+        """The page of a public video."""
+        row = self._public(request.path_params["video_id"])
+        if row is None:
+            return PlainTextResponse("Video unavailable", status_code=404)
+        snippet = json.loads(row["resource"])["snippet"]
+        return HTMLResponse(
+            _PAGE.format(
+                video_id=row["video_id"],
+                title=html.escape(snippet["title"]),
+                description=html.escape(snippet.get("description", "")),
+            )
+        )
+
+    async def file(self, request: Request) -> Response:
+        """The bytes of a public video."""
+        row = self._public(request.path_params["video_id"])
+        if row is None:
+            return PlainTextResponse("Video unavailable", status_code=404)
+        return FileResponse(self._path(row["upload_id"]), media_type="video/mp4")
+
+    def _public(self, video_id: str) -> sqlite3.Row | None:
+        rows = self._rows([video_id])
+        if not rows or rows[0]["failure"] or rows[0]["rejection"]:
+            return None
+        return rows[0] if self._video(rows[0], ["status"])["status"]["privacyStatus"] != "private" else None
 
     # ------------------------------------------------------------------ reads
     async def list_videos(self, request: Request) -> Response:

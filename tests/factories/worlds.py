@@ -1,0 +1,120 @@
+"""A sandbox world over real HTTP, and small real files to send to it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from affiliate_empire.sandbox.world import World, build_app
+
+START = datetime.fromisoformat("2026-11-20T14:00:00+00:00")
+
+
+class RunningWorld:
+    """The world in a thread of this process: up at once. Control and witness are asked over HTTP, as by others."""
+
+    def __init__(self, home: Path, *, now: datetime = START, seed: int = 7, feed: Path | None = None) -> None:
+        self.home = home
+        self.seed = seed
+        self.feed = feed
+        self.born = now
+        self.port = 0
+        self.url = ""
+        self._http = httpx.Client(timeout=60, trust_env=False)
+        self.start()
+
+    def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._listener = listener
+        self._world = World(self.home, self.url, self.seed, feed=self.feed, now=self.born)
+        config = uvicorn.Config(
+            build_app(self._world),
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._http.close()
+        self._server.should_exit = True
+        self._thread.join(timeout=20)
+        self._listener.close()
+        self._world.close()
+
+    def witness(self, book: str) -> Any:
+        return self._http.get(f"{self.url}/_world/{book}").raise_for_status().json()
+
+    def now(self) -> datetime:
+        return datetime.fromisoformat(self._http.get(f"{self.url}/_world/clock").json()["now"])
+
+    def move_to(self, at: datetime) -> None:
+        self._http.post(f"{self.url}/_world/clock", json={"to": at.isoformat()}).raise_for_status()
+
+    def fault(self, match: str, **rule: Any) -> None:
+        """A rule of ``POST /_world/faults``, in force at once."""
+        self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()
+
+    def fault_hits(self) -> int:
+        return sum(fault["hits"] for fault in self._http.get(f"{self.url}/_world/faults").json())
+
+    def clear_faults(self) -> None:
+        self._http.delete(f"{self.url}/_world/faults").raise_for_status()
+
+
+class WorldProcess(RunningWorld):
+    """The world as ``empire world`` starts it: a process, which can be killed."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "affiliate_empire.sandbox", "--home", str(self.home), "--port", str(self.port)]
+        command += ["--seed", str(self.seed), "--now", self.born.isoformat()]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = json.loads(self._process.stdout.readline())["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        transport = httpx.HTTPTransport(retries=8)  # its address is printed a moment before it listens
+        with httpx.Client(transport=transport, timeout=30) as http:
+            http.get(f"{self.url}/_world/health").raise_for_status()
+
+    def kill(self) -> None:
+        """As ``kill -9`` does."""
+        self._process.kill()
+        self._process.communicate()
+
+    def stop(self) -> None:
+        self._http.close()
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+
+
+def write_video(path: Path, *, seed: int = 0, seconds: int = 2, padding: int = 0) -> Path:
+    """A small real mp4, 90×160; ``seed`` makes it another one, ``padding`` bytes of a free box make it larger."""
+    import av
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 90, 160, "yuv420p"
+        for _ in range(10 * seconds):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (160, 90, 3), dtype=np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    if padding:
+        with path.open("ab") as file:
+            file.write((padding + 8).to_bytes(4) + b"free" + rng.bytes(padding))
+    return path
