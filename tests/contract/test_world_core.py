@@ -84,6 +84,18 @@ def test_at_rate_one_the_clock_runs_with_the_wall_across_restarts(running: Runni
     assert datetime.fromisoformat(stopped) == running.now()
 
 
+def test_at_rate_one_people_live_by_themselves(tmp_path: Path, tracker: Tracker) -> None:
+    world = RunningWorld(tmp_path, now=EVENING + timedelta(minutes=9, seconds=59))
+    publish_video(world._world, SKILLET, tracker=tracker, public_at=EVENING)
+    assert world.witness("summary")["views"] == 0
+    clock(world, rate=1)
+    deadline = time.monotonic() + 20
+    while world.witness("summary")["views"] == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    world.stop()
+
+
 # ---------------------------------------------------------------- faults
 def put_fault(world: RunningWorld, **rule: Any) -> None:
     assert ask(world, "POST", "/_world/faults", json=rule).status_code == 201
