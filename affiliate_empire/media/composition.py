@@ -150,7 +150,8 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
         prepared = "".join(f"[{name}{number}p]" for name, _, _ in parts)
         chains.append(f"[{number}:v]{_prepared(source)},split={len(parts)}{prepared}")
         chains += [
-            f"[{name}{number}p]loop=loop={until - begin - 1}:size=1:start=0,settb=1/{FPS},setpts=N+{begin},{motion},"
+            f"[{name}{number}p]loop=loop={until - begin}:size=1:start=0,settb=1/{FPS},setpts=N+{begin},"
+            f"{motion.format(lead=begin)},trim=start_frame=1,"
             f"format=yuv420p,setsar=1,setpts=PTS-STARTPTS,fps={FPS}[{name}{number}]"
             for name, begin, until in parts
         ]
@@ -176,18 +177,20 @@ def _prepared(size: tuple[int, int]) -> str:
 
 
 def _moving(shot: Shot, profile: Profile) -> tuple[tuple[int, int], str]:
-    """The size a shot's still is prepared at, and the filters that move over it.
+    """The size a shot's still is prepared at, and the filters that move over it, ``{lead}`` left open.
 
     The frame's number is taken from its own time stamp (``t``): ``scale`` reads a frame ahead, so that its count and
-    ``crop``'s differ, and a crop by another frame's size reaches beyond the picture.
+    ``crop``'s differ, and a crop by another frame's size reaches beyond the picture (and ffmpeg dies of it). Each run
+    has one frame too many in front, numbered ``lead`` and thrown away: ``crop`` never reaches beyond the size of the
+    first frame it saw, so that one has the largest.
     """
     width, height = profile.width, profile.height
     last = max(1, shot.frames - 1)
-    frame = f"round(t*{FPS})"
+    frame = f"(round(t*{FPS})-1)"
     if shot.motion in ("push", "pull"):
         growth = round(width * ZOOM / 2)  # pixels gained at either side by the end
         passed = frame if shot.motion == "push" else f"({last}-{frame})"
-        step = f"floor({passed}*{growth}/{last})"
+        step = f"if(lte(t*{FPS},{{lead}}+0.5),{growth},floor({passed}*{growth}/{last}))"
         wide, high = f"{width}+2*{step}", f"2*round(({width}+2*{step})*{height}/{width}/2)"
         source = (_even(width * (1 + ZOOM)), _even(height * (1 + ZOOM)))
         return source, (
@@ -199,7 +202,8 @@ def _moving(shot: Shot, profile: Profile) -> tuple[tuple[int, int], str]:
     travel = last // pace
     factor = 1 + (travel + 2) / side
     source = (_even(width * factor), _even(height * factor))
-    forward, backward = f"floor({frame}/{pace})", f"{travel}-floor({frame}/{pace})"
+    passed = f"max(0,floor({frame}/{pace}))"
+    forward, backward = passed, f"{travel}-{passed}"
     x = {"left": backward, "right": forward}.get(shot.motion, str((source[0] - width) // 2))
     y = {"up": backward, "down": forward}.get(shot.motion, str((source[1] - height) // 2))
     return source, f"crop={width}:{height}:x='{x}':y='{y}':exact=1"

@@ -91,6 +91,8 @@ def inspect(
     defects: list[Defect] = []
     measures: dict[str, Any] = {"bytes": file.stat().st_size}
     defects += _judge_boxes(file)
+    if any(defect.code == "not_a_video" for defect in defects):
+        return QualityReport(tuple(defects), measures)
     frames = _judge_streams(file, size, duration, defects, measures)
     if frames is None:
         return QualityReport(tuple(defects), measures)
@@ -144,7 +146,7 @@ def _judge_streams(
         return None
     with container:
         if not container.streams.video:
-            defects.append(Defect("not_a_video", "The file holds no picture."))
+            defects[:] = [Defect("not_a_video", "The file holds no picture.")]
             return None
         video = container.streams.video[0]
         codec = video.codec_context
