@@ -62,6 +62,11 @@ def test_a_lost_reply_covers_one_charge_up_to_what_was_booked_for_it() -> None:
     assert len(compare(replace(DAY, lost_micros=[5_000]), [], twice).problems) == 1
 
 
+def test_a_click_under_way_when_the_world_was_killed_is_no_invention() -> None:
+    assert compare(DAY, [], replace(SEEN, clicks=[], uncertain_clicks=1)).problems == []
+    assert compare(replace(DAY, clicks=set()), [], replace(SEEN, uncertain_clicks=1)).problems != []
+
+
 def test_what_belongs_to_other_days_is_set_aside() -> None:
     other = replace(DAY, day=date(2026, 11, 20), posts={}, charges={}, clicks=set(), payouts={})
     assert compare(other, [DAY], SEEN).problems == []
