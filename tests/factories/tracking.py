@@ -195,7 +195,6 @@ class TrackingProcess:
 
     @property
     def log(self) -> str:
-        self._log.flush()
         return Path(self._log.name).read_text("utf-8")
 
     def end(self, signal_number: int) -> int:
