@@ -19,7 +19,6 @@ from affiliate_empire.vendors.http import is_loopback, retry_after, transport_fa
 _VENDOR = "impact"
 _VERSION = "16"
 _ACTIONS_WINDOW = timedelta(days=30)  # the API allows 45; shorter windows meet its intermittent 5xx less often
-_PAGE_SIZE = 100
 
 # A catalogue's FTPLocations carry the FTP password in clear: they never leave this module.
 _SECRET_FIELDS = ("FTPLocations",)
@@ -35,10 +34,14 @@ class ImpactClient:
         account_sid: user name of the HTTP Basic credentials, and part of every path.
         auth_token: their password.
         timeout: seconds one exchange may be silent.
+        page_size: rows asked for at once.
     """
 
-    def __init__(self, base_url: str, *, account_sid: str, auth_token: str, timeout: float = 30.0) -> None:
+    def __init__(
+        self, base_url: str, *, account_sid: str, auth_token: str, timeout: float = 30.0, page_size: int = 100
+    ) -> None:
         self._root = f"{base_url.rstrip('/')}/Mediapartners/{account_sid}"
+        self._page_size = str(page_size)
         self._http = httpx.Client(
             auth=(account_sid, auth_token),
             timeout=timeout,
@@ -107,7 +110,7 @@ class ImpactClient:
     def _pages(self, path: str, field: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
         page, pages = 1, 1
         while page <= pages:
-            reply = self._call("GET", path, {**params, "Page": str(page), "PageSize": str(_PAGE_SIZE)})
+            reply = self._call("GET", path, {**params, "Page": str(page), "PageSize": self._page_size})
             rows = reply.get(field)
             if not isinstance(rows, list):
                 raise VendorUnavailable(

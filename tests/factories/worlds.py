@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from affiliate_empire.sandbox.store import Store
 from affiliate_empire.sandbox.world import World, build_app
 
 START = datetime.fromisoformat("2026-11-20T14:00:00+00:00")
@@ -48,6 +49,11 @@ class RunningWorld:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
+
+    @property
+    def store(self) -> Store:
+        """Its memory, for what only a test may put there."""
+        return self._world.store
 
     def stop(self) -> None:
         self._http.close()
