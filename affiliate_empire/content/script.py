@@ -97,6 +97,14 @@ def spoken_text(script: Script, disclosure: str) -> str:
     return " ".join(passage.text for passage in passages(script, disclosure))
 
 
+def scene_narrations(script: Script, disclosure: str) -> list[str]:
+    """What is heard over each scene, in order; joined by spaces they are ``spoken_text``."""
+    heard: list[list[str]] = [[] for _ in script.scenes]
+    for passage in passages(script, disclosure):
+        heard[passage.scene].append(passage.text)
+    return [" ".join(texts) for texts in heard]
+
+
 def script_problems(script: Script, disclosure: str, facts: Collection[str]) -> list[str]:
     """Why a script cannot be made into a video, as sentences that also tell a model what to repair; empty when fit.
 

@@ -1,4 +1,10 @@
-"""What a business verb raises on its own account; vendors' and effects' errors pass through as they are."""
+"""Why a piece cannot be made.
+
+Tree::
+
+    EmpireError
+    └── PieceRejected          this piece is quarantined with its reason; the day's other pieces go on
+"""
 
 from __future__ import annotations
 
@@ -6,4 +12,4 @@ from affiliate_empire.kernel.errors import EmpireError
 
 
 class PieceRejected(EmpireError):
-    """This piece cannot go on; it is quarantined with the message as its reason, and the others do."""
+    """One piece cannot be made from what it was planned with. The message is the reason that is kept with it."""

@@ -111,6 +111,7 @@ class ElevenLabsClient:
                 vendor=_VENDOR,
                 code="no_alignment",
                 cost_micros=self._policy.speech_cost_micros(model, charged),
+                request_id=request_id,
             )
         return Speech(
             audio=audio,

@@ -127,7 +127,7 @@ class OpenAIClient:
         usage = _token_usage(response.usage)
         cost = self._text_cost(model, usage)
         if response.status == "failed" and response.error is not None:
-            raise _failed(response.error.code, response.error.message, cost)
+            raise _failed(response.error.code, response.error.message, cost, request_id)
         if response.status == "incomplete":
             reason = (response.incomplete_details and response.incomplete_details.reason) or "incomplete"
             raise VendorRefused(
@@ -136,6 +136,7 @@ class OpenAIClient:
                 vendor=_VENDOR,
                 code=reason,
                 cost_micros=cost,
+                request_id=request_id,
             )
         if response.status != "completed":
             raise ReplyLost(
@@ -151,6 +152,7 @@ class OpenAIClient:
                     vendor=_VENDOR,
                     code="refusal",
                     cost_micros=cost,
+                    request_id=request_id,
                 )
         try:
             document = json.loads("".join(part.text for part in parts if part.type == "output_text"))
@@ -162,6 +164,7 @@ class OpenAIClient:
                 vendor=_VENDOR,
                 code="invalid_json",
                 cost_micros=cost,
+                request_id=request_id,
             )
         return Completion(document, usage, cost, request_id, str(response.model))
 
@@ -204,6 +207,7 @@ class OpenAIClient:
                 vendor=_VENDOR,
                 code="unreadable_image",
                 cost_micros=cost,
+                request_id=request_id,
             )
         return GeneratedImage(data, media_type, usage, cost, request_id)
 
@@ -280,12 +284,16 @@ def _token_usage(usage: Any) -> TokenUsage:
     )
 
 
-def _failed(code: str, message: str, cost_micros: int) -> VendorError:
+def _failed(code: str, message: str, cost_micros: int, request_id: str) -> VendorError:
     """A 200 whose response says ``failed``: transient on the vendor's side only if nothing was charged."""
     if code in ("server_error", "rate_limit_exceeded") and cost_micros == 0:
         return VendorUnavailable(f"OpenAI failed on its side ({code}); run again later.", vendor=_VENDOR, code=code)
     return VendorRefused(
-        f"OpenAI failed the request for good ({code}): {message}", vendor=_VENDOR, code=code, cost_micros=cost_micros
+        f"OpenAI failed the request for good ({code}): {message}",
+        vendor=_VENDOR,
+        code=code,
+        cost_micros=cost_micros,
+        request_id=request_id,
     )
 
 

@@ -1,0 +1,39 @@
+"""Writing a video's script: from the piece's prompt version and facts to a script that may be spoken."""
+
+from __future__ import annotations
+
+from affiliate_empire.compliance import check_script
+from affiliate_empire.content.script import Script, script_problems
+from affiliate_empire.effects import Effects
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Artifact
+from affiliate_empire.operations.artifacts import load_brief
+from affiliate_empire.operations.write_document import write_document
+from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.openai import OpenAIClient
+
+
+def make_script(piece_id: str, *, ledger: Ledger, effects: Effects, openai: OpenAIClient, policy: Policy) -> Artifact:
+    """The piece's script (step ``script``; ``content`` is a ``Script``). Paid once; what is there is returned.
+
+    Raises:
+        PieceRejected: no answer of the model was fit to be spoken.
+    """
+    brief = load_brief(piece_id, ledger)
+    disclosure = policy.disclosure("spoken")
+
+    def judge(script: Script) -> list[str]:
+        problems = script_problems(script, disclosure, brief.facts) + check_script(script, brief.facts, policy)
+        return list(dict.fromkeys(problems))
+
+    return write_document(
+        "script",
+        brief,
+        Script,
+        judge,
+        model=policy.model("script", brief.day),
+        ledger=ledger,
+        effects=effects,
+        openai=openai,
+        policy=policy,
+    )
