@@ -57,7 +57,7 @@ def render(recipe: Recipe, folder: Path) -> Rendered:
 
     Raises:
         BadMedia: a still, the voice or its timings cannot be used.
-        RenderFailed: ffmpeg did not finish, or the loudness could not be reached.
+        RenderFailed: ffmpeg did not finish.
     """
     ffmpeg.prepare_folder(folder)
     command = prepare(recipe, folder)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affiliate_empire.media import ffmpeg
-from affiliate_empire.media.errors import BadMedia, RenderFailed
+from affiliate_empire.media.errors import BadMedia
 
 TARGET_LUFS = -14.0
 TOLERANCE_LU = 0.5
@@ -77,8 +77,7 @@ def master(folder: Path, voice: str, output: str, seconds: float) -> Loudness:
         What was measured on the encoded file.
 
     Raises:
-        BadMedia: there is nothing to hear.
-        RenderFailed: the loudness could not be reached.
+        BadMedia: there is nothing to hear, or it cannot be brought to the loudness.
     """
     measured = measure(folder, voice, _COMPRESS)
     gain = TARGET_LUFS - measured.lufs
@@ -114,7 +113,7 @@ def master(folder: Path, voice: str, output: str, seconds: float) -> Loudness:
         limit -= max(0.0, over + 0.3)
     if abs(TARGET_LUFS - measured.lufs) <= TOLERANCE_LU and measured.true_peak <= PEAK_CEILING_DBTP:
         return measured
-    raise RenderFailed(
+    raise BadMedia(
         f"The voice came out at {measured.lufs:.1f} LUFS with a peak of {measured.true_peak:.1f} dBTP instead of "
         f"{TARGET_LUFS:g} and {PEAK_CEILING_DBTP:g}: make the voice-over again."
     )
