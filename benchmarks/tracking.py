@@ -231,7 +231,8 @@ def _report(rounds: dict[str, list[dict[str, float]]], stored: int, options: arg
         lines.append(f"| {label} | " + " | ".join(f"{figure:,.1f}" for figure in figures) + " |")
     lines += [
         "",
-        f"**CPU per recorded redirect (server + PostgreSQL) ÷ bare 302: {ratio:.2f}** (target ≤ 1.5). "
+        f"**CPU per recorded redirect (server + PostgreSQL) ÷ bare 302: {ratio:.2f}** "
+        f"(target ≤ 1.5: {'reached' if ratio <= 1.5 else 'not reached'}). "
         f"All {stored:,} answered clicks were in the ledger.",
         "",
     ]
