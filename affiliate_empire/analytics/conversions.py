@@ -83,6 +83,40 @@ def current_conversions(events: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CONVERSION_COLUMNS).sort_values("conversion_id", ignore_index=True)
 
 
+def conversion_changes(events: pd.DataFrame) -> pd.DataFrame:
+    """What each event changed, in the order in which the events were learned.
+
+    After each event of a transaction line the line is derived anew from all events so far; the change is the
+    difference. So the changes of a line add up to its present amounts, and an event that adds nothing (a late repeat)
+    changes nothing.
+
+    Args:
+        events: rows of ``conversion_events`` with **all** events of the lines they belong to.
+
+    Returns:
+        The events with ``conversion_id``, ``state``, ``sale_micros`` and ``commission_micros`` after each event, and
+        ``sale_change_micros``, ``commission_change_micros``; ordered by ``observed_at``, ``event_id``.
+    """
+    added = ["conversion_id", "state", "sale_change_micros", "commission_change_micros"]
+    if events.empty:
+        return events.assign(**{name: pd.Series(dtype=object) for name in added})
+    rows: list[dict[str, Any]] = []
+    for key, group in events.groupby(_KEY, sort=True):
+        named = dict(zip(_KEY, key if isinstance(key, tuple) else (key,), strict=True))
+        learned = group.assign(stage=group["kind"].map(_STAGE)).sort_values(["observed_at", "stage", "event_id"])
+        before = {"sale_micros": 0, "commission_micros": 0}
+        for count, event in enumerate(learned.drop(columns="stage").to_dict("records"), start=1):
+            now = _current(named, learned.iloc[:count].drop(columns="stage"))
+            rows.append(
+                {str(name): value for name, value in event.items()}
+                | {"conversion_id": now["conversion_id"], "state": now["state"]}
+                | {name: now[name] for name in before}
+                | {name.replace("_micros", "_change_micros"): now[name] - before[name] for name in before}
+            )
+            before = {name: now[name] for name in before}
+    return pd.DataFrame(rows).sort_values(["observed_at", "event_id"], ignore_index=True)
+
+
 def current_state(events: Iterable[Any]) -> dict[str, int]:
     """The commission of each transaction as it stands, in micros: transaction id → micros, its lines added up.
 

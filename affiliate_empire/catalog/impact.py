@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from affiliate_empire.catalog.entries import (
     EntrySink,
     ParsedFeed,
@@ -41,11 +39,6 @@ def parse_items(items: Sequence[Mapping[str, Any]], campaign: Mapping[str, Any])
     if not sink.seen:
         return ParsedFeed(CatalogEntries.empty(), RejectedRows.empty())
     return sink.parsed(f"Impact catalogue of {campaign.get('CampaignName') or campaign['CampaignId']}")
-
-
-def products_from_items(items: Sequence[Mapping[str, Any]], campaign: Mapping[str, Any]) -> pd.DataFrame:
-    """The usable items alone (``CatalogEntries``); ``parse_items`` also gives the others with their reasons."""
-    return parse_items(items, campaign).products
 
 
 def _entry(item: Mapping[str, str], campaign_id: str) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def plan_day(
             )
     pieces = pd.DataFrame(rows, columns=PIECE_COLUMNS).sort_values(["slot_at", "account_id"], ignore_index=True)
     pieces["slot_at"] = pd.to_datetime(pieces["slot_at"], utc=True)
+    ranks = ranked.set_index("product_id")["rank"]
     planned = {kind: int((pieces["kind"] == kind).sum()) for kind in caps.slate}
     evidence = {
         "asked": dict(caps.slate),
@@ -136,9 +137,9 @@ def plan_day(
         "max_cost_micros": int(pieces["max_cost_micros"].sum()),
         "ranked": len(ranked),
         "eligible": int(ranked["eligible"].sum()),
-        "ranks": dict(
-            zip(pieces["piece_id"], pieces["product_id"].map(ranked.set_index("product_id")["rank"]), strict=True)
-        ),
+        "ranks": {
+            piece: int(ranks[product]) for piece, product in zip(pieces["piece_id"], pieces["product_id"], strict=True)
+        },
         "prompt_probabilities": probabilities,
         "seed": seed,
     }

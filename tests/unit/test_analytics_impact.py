@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affiliate_empire.analytics.conversions import (
+    conversion_changes,
     conversion_id,
     current_conversions,
     current_state,
@@ -151,6 +152,18 @@ def test_the_state_follows_the_events_in_any_order_of_arrival(known: int, state:
         assert row["click_id"] == CLICK
 
 
+def test_changes_add_up_to_what_stands_in_any_order_of_arrival() -> None:
+    for known in range(1, len(HISTORY) + 1):
+        for order in permutations(HISTORY[:known]):
+            events = pd.DataFrame(list(order))
+            changes = conversion_changes(events)
+            assert changes["commission_change_micros"].sum() == current_conversions(events)["commission_micros"].sum()
+            assert changes["sale_change_micros"].sum() == current_conversions(events)["sale_micros"].sum()
+    assert changes["commission_change_micros"].tolist() == [2_400_000, -1_200_000, 0, -1_200_000]
+    assert changes["state"].tolist() == ["pending", "pending", "approved", "reversed"]
+    assert conversion_changes(events.iloc[:0]).empty
+
+
 def test_payouts_by_transaction_are_those_of_the_current_state() -> None:
     other = events_from_push(push(ActionId="1001.5523.119"), NOON)
     rows = [ConversionEvent(**event) for event in [*HISTORY[:3], *other]]
@@ -175,6 +188,7 @@ def test_a_change_back_to_earlier_amounts_is_found_by_the_poll() -> None:
     assert missing_correction(back, pd.DataFrame(stored.values())) is None
 
 
+@settings(deadline=None)
 @given(
     payout=st.decimals(min_value=0, max_value=9999, places=2),
     amount=st.decimals(min_value=0, max_value=99999, places=2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affiliate_empire.compliance import check_description, check_page
@@ -41,6 +41,7 @@ def test_a_description_discloses_first_and_then_leads_on() -> None:
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6000)
 
 
+@settings(deadline=None)
 @given(title=words, description=words, hashtags=st.lists(st.text("abcdefghij", min_size=1, max_size=80), max_size=30))
 def test_no_script_breaks_the_platforms_limits_or_loses_the_disclosure(
     title: str, description: str, hashtags: list[str]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affiliate_empire.catalog.frames import product_id_of
@@ -106,6 +106,7 @@ def test_a_day_of_reversals_never_gives_a_negative_score() -> None:
     assert (ranked(products(product("a"), product("b")), seen)["score"] >= 0).all()
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0.01, max_value=1e6), st.floats(min_value=0.01, max_value=1e6))
 def test_the_prior_never_rises_with_the_price(low: float, high: float) -> None:
     low, high = sorted((low, high))

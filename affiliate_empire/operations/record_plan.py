@@ -1,0 +1,263 @@
+"""Decides a day's plan once and records it; later calls return what was recorded.
+
+The decision uses the strategy in force when the day began and a snapshot of the ranking that is kept, so that it can be
+read again as it was. ``piece_id`` is minted here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from affiliate_empire.compliance import forbidden_claims
+from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.kernel.ids import canonical_json, derived_id
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import (
+    Account,
+    Budget,
+    Piece,
+    Plan,
+    Product,
+    PromptVersion,
+    Publication,
+    Snapshot,
+    Strategy,
+)
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.outcomes import product_name
+from affiliate_empire.planning import ContentPlan, DayCaps, PlanDecision, max_cost_micros, plan_day, product_facts
+from affiliate_empire.planning.frames import PLAN_COLUMNS
+from affiliate_empire.policy import Policy
+
+_PLATFORMS = ("youtube", "blog")
+
+
+class DayNeverPlanned(EmpireError):
+    """A plan was asked for after the day's posting window had closed, and there is none."""
+
+
+def record_plan(
+    day: date,
+    ranked: pd.DataFrame,
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    media: MediaStore,
+    policy: Policy,
+    calendar: BusinessCalendar,
+    slate: Mapping[str, int],
+    budget_micros: int,
+    seed: int,
+    piece_cost_micros: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """The plan of a day: decided and stored on the first call, returned as it was on every other.
+
+    Args:
+        day: the business day.
+        ranked: ``RankedProducts`` of the day; looked at on the first call only.
+        ledger: where strategy, accounts, products and plan are.
+        clock: business time; a plan made inside its posting window takes the slots that are left.
+        media: keeps the ranking as it was, as Parquet.
+        policy: posting rules, prices, network rules.
+        calendar: the day's window.
+        slate: pieces asked for by kind, ``{"video": 4, "post": 1}``.
+        budget_micros: the day's cap; what the ledger's budgets have left is used where it is less.
+        seed: with the day it fixes the draw of prompt versions.
+        piece_cost_micros: upper bound of a piece by kind; policy's prices decide when not given.
+
+    Returns:
+        ``ContentPlan``, in the order of the slots.
+
+    Raises:
+        DayNeverPlanned: the posting window has closed and no plan was ever made.
+        Misconfigured: the ledger was never prepared (no strategy, no prompt version).
+    """
+    recorded = load_plan(day, ledger=ledger)
+    if recorded is not None:
+        return recorded
+    now = clock.now()
+    opens, closes = calendar.posting_window(day)
+    if now >= closes:
+        raise DayNeverPlanned(
+            f"{day} was never planned and its posting window closed at {closes:%Y-%m-%d %H:%M} UTC: "
+            "nothing can be made or posted for it any more; choose a later day."
+        )
+    costs = piece_cost_micros or {kind: max_cost_micros(kind, policy=policy, on=day) for kind in slate}
+    with ledger.begin() as session:
+        strategy = strategy_in_force(session, calendar.midnight(day))
+        accounts = _accounts(session)
+        prompts = _prompts(session, slate)
+        decision = plan_day(
+            ranked,
+            strategy.content,
+            accounts,
+            DayCaps(
+                slate=slate,
+                budget_micros=_budget_left(session, day, budget_micros),
+                max_cost_micros=costs,
+                posting={platform: policy.posting(platform) for platform in _PLATFORMS},
+                prompts=prompts,
+                past_posts=_past_posts(session, day, calendar),
+                not_before=now if now >= opens else None,
+            ),
+            day=day,
+            calendar=calendar,
+            seed=seed,
+        )
+        facts = _facts(session, decision, policy)
+    snapshot = io.BytesIO()
+    ranked.to_parquet(snapshot, index=False)
+    sha256 = media.save(snapshot.getvalue(), "application/vnd.apache.parquet")
+    lost_the_race: IntegrityError | None = None
+    try:
+        with ledger.begin() as session:
+            _store(session, day, decision, facts, strategy.strategy_id, sha256, len(ranked), now)
+    except IntegrityError as error:
+        lost_the_race = error  # another process planned the same day first: its plan is the plan
+    recorded = load_plan(day, ledger=ledger)
+    if recorded is None:
+        raise lost_the_race or RuntimeError(f"the plan of {day} was stored and cannot be found")
+    return recorded
+
+
+def load_plan(day: date, *, ledger: Ledger) -> pd.DataFrame | None:
+    """The recorded plan of a day (``ContentPlan``, newest revision); None when there is none."""
+    with ledger.begin() as session:
+        plan = session.scalar(select(Plan).where(Plan.day == day).order_by(Plan.revision.desc()).limit(1))
+        if plan is None:
+            return None
+        pieces = session.scalars(
+            select(Piece)
+            .where(Piece.day == day, Piece.status != "superseded")
+            .order_by(Piece.slot_at, Piece.account_id, Piece.piece_id)
+        )
+        rows = [
+            {
+                **{name: getattr(piece, name, None) for name in PLAN_COLUMNS},
+                "product": product_name(piece.facts),
+                "facts": canonical_json(piece.facts),
+                "strategy_id": plan.strategy_id,
+                "ranking_snapshot_id": plan.ranking_snapshot_id,
+            }
+            for piece in pieces
+        ]
+    frame = pd.DataFrame(rows, columns=PLAN_COLUMNS)
+    frame["slot_at"] = pd.to_datetime(frame["slot_at"], utc=True)
+    return ContentPlan.validate(frame)
+
+
+def load_plan_evidence(day: date, *, ledger: Ledger) -> dict[str, Any]:
+    """What the recorded plan of a day rests on: asked, planned, the caps that bound; empty when there is no plan."""
+    with ledger.begin() as session:
+        evidence = session.scalar(select(Plan.evidence).where(Plan.day == day).order_by(Plan.revision.desc()).limit(1))
+    return dict(evidence or {})
+
+
+def strategy_in_force(session: Session, at: datetime) -> Strategy:
+    """The strategy in force at an instant.
+
+    Raises:
+        Misconfigured: the ledger has none.
+    """
+    query = select(Strategy).where(Strategy.in_force_from <= at)
+    found = session.scalar(query.order_by(Strategy.in_force_from.desc(), Strategy.version.desc()).limit(1))
+    if found is None:
+        raise Misconfigured("The ledger has no strategy yet: run `empire init` (or `empire demo`, which does it).")
+    session.expunge(found)
+    return found
+
+
+def _accounts(session: Session) -> list[dict[str, Any]]:
+    return [
+        {"account_id": a.account_id, "platform": a.platform, "niche": a.niche, "status": a.status}
+        for a in session.scalars(select(Account).order_by(Account.account_id))
+    ]
+
+
+def _prompts(session: Session, slate: Mapping[str, int]) -> dict[str, list[str]]:
+    prompts: dict[str, list[str]] = {kind: [] for kind in slate}
+    active = select(PromptVersion).where(PromptVersion.status == "active").order_by(PromptVersion.prompt_version)
+    for version in session.scalars(active):
+        prompts.setdefault(version.kind, []).append(version.prompt_version)
+    missing = [kind for kind, asked in slate.items() if asked and not prompts[kind]]
+    if missing:
+        raise Misconfigured(f"The ledger has no active prompt version for a {missing[0]}: run `empire init`.")
+    return prompts
+
+
+def _budget_left(session: Session, day: date, cap_micros: int) -> int:
+    """What may still be spent on a day: the cap, or what its day's and month's budgets have left where that is less."""
+    scopes = (f"day:{day}", f"month:{day:%Y-%m}")
+    budgets = session.scalars(select(Budget).where(Budget.scope.in_(scopes)))
+    left = [budget.cap_micros - budget.reserved_micros - budget.spent_micros for budget in budgets]
+    return max(0, min([cap_micros, *left]))
+
+
+def _past_posts(session: Session, day: date, calendar: BusinessCalendar) -> dict[str, list[datetime]]:
+    """When each account posts or posted outside this day: earlier pieces' slots, and what is public already."""
+    opens, closes = calendar.posting_window(day)
+    past: dict[str, list[datetime]] = {}
+    slots = select(Piece.account_id, Piece.slot_at).where(Piece.day != day, Piece.status == "planned")
+    posted = select(Publication.account_id, Publication.published_at).where(Publication.day != day)
+    for query, column in ((slots, Piece.slot_at), (posted, Publication.published_at)):
+        for account_id, instant in session.execute(query.where(column >= opens - (closes - opens), column < closes)):
+            past.setdefault(account_id, []).append(instant)
+    return {account_id: sorted(set(instants)) for account_id, instants in past.items()}
+
+
+def _facts(session: Session, decision: PlanDecision, policy: Policy) -> dict[str, dict[str, str]]:
+    """The facts of each piece's product as the ledger has them now, by product id."""
+    ids = decision.pieces["product_id"].tolist()
+    return {
+        product.product_id: product_facts(
+            title=product.title,
+            brand=product.brand,
+            category=product.category,
+            price_micros=product.price_micros,
+            currency=product.currency,
+            description=product.description,
+            price_may_be_shown=policy.network(product.program_id.partition(":")[0]).price_display_allowed,
+            objections=forbidden_claims,
+        )
+        for product in session.scalars(select(Product).where(Product.product_id.in_(ids)))
+    }
+
+
+def _store(
+    session: Session,
+    day: date,
+    decision: PlanDecision,
+    facts: Mapping[str, dict[str, str]],
+    strategy_id: str,
+    sha256: str,
+    rows: int,
+    now: datetime,
+) -> None:
+    revision = 1 + int(session.scalar(select(func.coalesce(func.max(Plan.revision), 0)).where(Plan.day == day)) or 0)
+    snapshot_id = derived_id("sn", "rankings", day, sha256)
+    if session.get(Snapshot, snapshot_id) is None:
+        session.add(Snapshot(snapshot_id=snapshot_id, name="rankings", day=day, sha256=sha256, rows=rows, taken_at=now))
+        session.flush()
+    session.add(
+        Plan(
+            day=day,
+            revision=revision,
+            strategy_id=strategy_id,
+            ranking_snapshot_id=snapshot_id,
+            evidence=decision.evidence,
+            decided_at=now,
+        )
+    )
+    for row in decision.pieces.to_dict("records"):
+        values = {str(name): value for name, value in row.items()}
+        values["slot_at"] = values["slot_at"].to_pydatetime()
+        session.add(Piece(day=day, revision=revision, facts=facts[values["product_id"]], reason=None, **values))
