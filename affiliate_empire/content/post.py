@@ -114,8 +114,8 @@ def render_mdx(
     ``rel="sponsored nofollow"``. Every other word is typeset as text.
     """
     front_matter = {
-        "title": post.title,
-        "description": post.meta_description,
+        "title": _printable(post.title),
+        "description": _printable(post.meta_description),
         "date": published_on.isoformat(),
         "slug": slug(post.title, piece_id),
         "tags": list(tags),
@@ -137,12 +137,17 @@ def render_mdx(
 
 
 def escape_mdx(text: str) -> str:
-    """A text as MDX shows it literally: no JSX, no expression, no link, no emphasis."""
-    line = html.escape(re.sub(r"\s+", " ", text).strip(), quote=False)
+    """A text as MDX shows it literally: no JSX, no expression, no emphasis; bare addresses, which become links, go."""
+    line = html.escape(_ADDRESS.sub("", _printable(re.sub(r"\s+", " ", text))).strip(), quote=False)
     line = "".join(_SPECIAL.get(character, character) for character in line)
     line = line.replace("*", "&#42;").replace("_", "&#95;").replace("~", "&#126;")
     line = _MODULE_WORD.sub(lambda word: f"&#{ord(word[0][0])};{word[0][1:]}", line)
     return re.sub(r"^([#>+=-])", lambda sign: f"&#{ord(sign[1])};", line)
+
+
+def _printable(text: str) -> str:
+    """A text without control and separator characters, which YAML and browsers refuse or act upon."""
+    return "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"))
 
 
 def _typeset(markdown: str) -> str:

@@ -158,7 +158,7 @@ class OpenAIClient:
             document = json.loads("".join(part.text for part in parts if part.type == "output_text"))
         except json.JSONDecodeError:
             document = None
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or not _is_text(document):
             raise VendorRefused(
                 f"OpenAI's answer is no JSON object as the {schema_name} schema asks; request {request_id}.",
                 vendor=_VENDOR,
@@ -270,6 +270,12 @@ class OpenAIClient:
         return self._policy.llm_cost_micros(
             model, input_tokens=usage.input, cached_tokens=usage.cached, output_tokens=usage.output
         )
+
+
+def _is_text(document: dict[str, Any]) -> bool:
+    """Whether a document can be written down: JSON may spell half characters and NUL, files and databases may not."""
+    text = json.dumps(document, ensure_ascii=False)
+    return "\\u0000" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _token_usage(usage: Any) -> TokenUsage:

@@ -318,8 +318,12 @@ RESPONSE: dict[str, Any] = {
 }
 
 
-def test_text_that_is_no_json_is_refused_with_its_cost(client: OpenAIClient, world: RunningWorld) -> None:
-    world.fault(RESPONSES, status=200, body=RESPONSE)
+@pytest.mark.parametrize("text", ["```json", "[1]", '{"title": "\\u0000"}', '{"title": "\\ud800"}', ""])
+def test_text_that_is_no_document_is_refused_with_its_cost(
+    client: OpenAIClient, world: RunningWorld, text: str
+) -> None:
+    message = MESSAGE | {"content": [{"type": "output_text", "text": text, "annotations": []}]}
+    world.fault(RESPONSES, status=200, body=RESPONSE | {"output": [message]})
     with pytest.raises(VendorRefused) as refused:
         write(client)
     assert refused.value.code == "invalid_json"
