@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -81,8 +82,10 @@ class _Claim:
     claims: int
     owner: str
     kind: EffectKind
-    state: State
     handle: dict[str, Any] | None
+
+
+_T = TypeVar("_T")
 
 
 class Effects:
@@ -198,11 +201,11 @@ class Effects:
             day: only the effects of this business day.
         """
         with self.ledger.begin() as session:
-            query = select(Effect.effect_id).where(Effect.state.in_([*HOLDING, State.INTENDED]))
+            query = select(Effect).where(Effect.state.in_([*HOLDING, State.INTENDED]))
             if day is not None:
                 query = query.where(Effect.day == day)
-            ids = session.scalars(query.order_by(Effect.effect_id)).all()
-        found = [self._reconcile_one(effect_id, resolver) for effect_id in ids]
+            effects = [open_effect(effect) for effect in session.scalars(query.order_by(Effect.created_at, Effect.key))]
+        found = [self._reconcile_one(effect, resolver(effect)) for effect in effects]
         return [one for one in found if one is not None]
 
     # ------------------------------------------------------------------ claiming
@@ -218,18 +221,22 @@ class Effects:
 
     def _claim(self, intent: Intent) -> _Claim | Receipt:
         """One transaction: intend, check, reserve, take. When it raises in there, nothing of it remains."""
-        outcome: _Claim | Receipt | EffectError | None = None
-        try:
-            with self.ledger.begin() as session:
-                outcome = self._decide(session, intent)
-        except BaseException:
-            # The commit itself failed: nothing is ours.
-            if isinstance(outcome, _Claim):
-                _at_work.discard(self._mark(outcome))
-            raise
+        outcome = self._take_in_transaction(lambda session: self._decide(session, intent))
         if isinstance(outcome, EffectError):
             raise outcome
         return outcome
+
+    def _take_in_transaction(self, decide: Callable[[Session], _T]) -> _T:
+        """Run what may take an effect in one transaction; what it took is not ours unless that was committed."""
+        outcome: _T | None = None
+        try:
+            with self.ledger.begin() as session:
+                outcome = decide(session)
+            return outcome
+        except BaseException:
+            if isinstance(outcome, _Claim):
+                _at_work.discard(self._mark(outcome))
+            raise
 
     def _decide(self, session: Session, intent: Intent) -> _Claim | Receipt | EffectError:
         """Take the key's row, or say what stands instead. A returned error keeps its changes, a raised one does not."""
@@ -337,29 +344,24 @@ class Effects:
                 session.flush()
             # The day's cap is the row that all workers want: lock it last, so that it is held for one commit only.
             budgets.reserve(session, effect, self.caps)
-        _at_work.add(self._mark(claim))
         return claim
 
     def _lease(self, effect: Effect) -> _Claim:
         effect.claims += 1
         effect.lease_owner = this_process()
         effect.lease_until = func.clock_timestamp() + self.lease
-        return _Claim(
-            effect.effect_id,
-            effect.key,
-            effect.claims,
-            effect.lease_owner,
-            EffectKind(effect.kind),
-            State(effect.state),
-            effect.handle,
+        claim = _Claim(
+            effect.effect_id, effect.key, effect.claims, effect.lease_owner, EffectKind(effect.kind), effect.handle
         )
+        # Before the commit shows the lease to the other threads of this process.
+        _at_work.add(self._mark(claim))
+        return claim
 
     def _mark(self, claim: _Claim) -> tuple[str, str, int]:
         return self.ledger.url, claim.effect_id, claim.claims
 
     @contextmanager
     def _working_on(self, claim: _Claim) -> Iterator[None]:
-        _at_work.add(self._mark(claim))
         try:
             yield
         finally:
@@ -628,33 +630,35 @@ class Effects:
                 self._book_lost(session, effect)
 
     # ------------------------------------------------------------------ reconciling
-    def _reconcile_one(self, effect_id: str, resolver: Callable[[OpenEffect], Act | None]) -> Reconciled | None:
-        with self.ledger.begin() as session:
-            epoch, now = _epoch_and_time(session)
-            effect = session.scalars(select(Effect).where(Effect.effect_id == effect_id).with_for_update()).one()
-            before = State(effect.state)
-            if before not in (*HOLDING, State.INTENDED):
-                return None  # ended since the list was read
-            try:
-                self._refuse_if_busy(effect, now)
-                _refuse_other_epoch(effect, epoch)
-            except EffectError as error:
-                return Reconciled(effect_id, effect.key, before, before, str(error))
-            if _is_abandoned_call(effect):
-                self._book_lost(session, effect)
-                return Reconciled(effect_id, effect.key, before, State.LOST, "booked at its maximum cost")
-            if effect.handle is None:
-                self._free(session, effect)
-                _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED)
-                after = State(effect.state)
-                return None if after is before else Reconciled(effect_id, effect.key, before, after)
-            act = resolver(open_effect(effect))
-            if act is None:
-                return Reconciled(effect_id, effect.key, before, before, "nobody here can ask its vendor")
-            claim = self._lease(effect)
-            _at_work.add(self._mark(claim))
-        with self._working_on(claim):
-            return self._read(claim, act, before)
+    def _reconcile_one(self, seen: OpenEffect, act: Act | None) -> Reconciled | None:
+        outcome = self._take_in_transaction(lambda session: self._take_for_reading(session, seen, act))
+        if not isinstance(outcome, _Claim) or act is None:
+            return outcome if isinstance(outcome, Reconciled) else None
+        with self._working_on(outcome):
+            return self._read(outcome, act, seen.state)
+
+    def _take_for_reading(self, session: Session, seen: OpenEffect, act: Act | None) -> _Claim | Reconciled | None:
+        """Take an open effect whose handle can be asked; end here what needs no asking. None: nothing to say."""
+        epoch, now = _epoch_and_time(session)
+        effect = session.scalars(select(Effect).where(Effect.effect_id == seen.effect_id).with_for_update()).one()
+        if effect.state != seen.state:
+            return None  # somebody is at it
+        found = partial(Reconciled, effect.effect_id, effect.key, seen.state)
+        try:
+            self._refuse_if_busy(effect, now)
+            _refuse_other_epoch(effect, epoch)
+        except EffectError as error:
+            return found(seen.state, str(error))
+        if _is_abandoned_call(effect):
+            self._book_lost(session, effect)
+            return found(State.LOST, "booked at its maximum cost")
+        if effect.handle is None:
+            self._free(session, effect)
+            _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED)
+            return None if effect.state == seen.state else found(State(effect.state))
+        if act is None:
+            return found(seen.state, "nobody here can ask its vendor")
+        return self._lease(effect)
 
     def _read(self, claim: _Claim, act: Act, before: State) -> Reconciled:
         handle = claim.handle or {}

@@ -1,0 +1,326 @@
+"""Paid calls and their caps: never paid twice, never beyond a cap, whoever asks and however many at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from affiliate_empire.effects import (
+    BudgetRefused,
+    Caps,
+    EffectInProgress,
+    EffectParked,
+    EffectRefused,
+    Effects,
+    ReadOnly,
+    Receipt,
+    State,
+)
+from affiliate_empire.effects.report import exceeded, imbalances
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Alert, Budget, Effect
+from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
+from tests.factories.effects import DAY, NOON, WIDE, Killed, MortalLedger, workers
+
+LOST = ReplyLost("no reply", vendor="openai")
+UNAVAILABLE = VendorUnavailable("busy", vendor="openai")
+FILTERED = VendorRefused("filtered", vendor="openai", cost_micros=30, request_id="req_9")
+BAD_KEY = VendorRefused("bad key", vendor="openai")
+
+
+class Vendor:
+    """Answers calls by a script of errors, then with receipts; counts what it was asked and what it charged."""
+
+    def __init__(self, *script: BaseException, cost: int = 40) -> None:
+        self.script = list(script)
+        self.cost = cost
+        self.calls = 0
+        self.charged = 0
+
+    def __call__(self) -> Receipt:
+        self.calls += 1
+        if self.script:
+            error = self.script.pop(0)
+            self.charged += getattr(error, "cost_micros", 0)
+            raise error
+        self.charged += self.cost
+        return Receipt(f"req_{self.calls}", self.cost, {"answer": self.calls})
+
+
+def pay(effects: Effects, call: Callable[[], Receipt], step: str = "pc_1:script", **more: Any) -> Receipt:
+    values: dict[str, Any] = {"vendor": "openai", "operation": "text", "fingerprint": "f", "day": DAY}
+    return effects.perform_paid(step, call=call, **(values | {"max_cost_micros": 100, "niche": "gear"} | more))
+
+
+def budget(ledger: Ledger, scope: str = f"day:{DAY}") -> tuple[int, int]:
+    """What is reserved and spent in a scope."""
+    with ledger.begin() as session:
+        assert imbalances(session) == []
+        assert exceeded(session) == []
+        row = session.get(Budget, scope)
+        return (0, 0) if row is None else (row.reserved_micros, row.spent_micros)
+
+
+def attempts(ledger: Ledger) -> dict[str, str]:
+    with ledger.begin() as session:
+        return {key: state for key, state in session.execute(select(Effect.key, Effect.state))}
+
+
+# ---------------------------------------------------------------- paid once
+def test_a_step_is_paid_once(ledger: Ledger) -> None:
+    vendor = Vendor()
+    first = pay(workers(ledger), vendor)
+    assert pay(workers(ledger), vendor) == first
+    assert (vendor.calls, first.result, budget(ledger)) == (1, {"answer": 1}, (0, 40))
+
+
+def test_other_inputs_are_paid_anew_and_the_old_ones_stay_paid(ledger: Ledger) -> None:
+    vendor = Vendor()
+    first = pay(workers(ledger), vendor)
+    second = pay(workers(ledger), vendor, fingerprint="g")
+    assert (first.remote_id, second.remote_id) == ("req_1", "req_2")
+    assert pay(workers(ledger), vendor) == first
+    assert (vendor.calls, budget(ledger)) == (2, (0, 80))
+
+
+def test_a_step_whose_name_begins_like_anothers_is_another(ledger: Ledger) -> None:
+    vendor = Vendor()
+    for step in ("pc_1:still", "pc_1:still#1", "pc%1:still", "pc_1:still:0"):
+        pay(workers(ledger), vendor, step)
+    assert vendor.calls == 4
+
+
+def test_a_lost_reply_is_booked_at_its_maximum_and_tried_once_more(ledger: Ledger) -> None:
+    vendor = Vendor(LOST)
+    assert pay(workers(ledger), vendor).remote_id == "req_2"
+    assert attempts(ledger) == {"pc_1:script#1": State.LOST, "pc_1:script#2": State.SETTLED}
+    assert budget(ledger) == (0, 140)
+
+
+def test_two_lost_replies_are_enough(ledger: Ledger) -> None:
+    vendor = Vendor(LOST, LOST, LOST)
+    for _ in range(2):
+        with pytest.raises(EffectParked, match="sent 2 times"):
+            pay(workers(ledger), vendor)
+    assert (vendor.calls, budget(ledger)) == (2, (0, 200))
+    pay(workers(ledger), Vendor(), fingerprint="g")
+
+
+def test_an_outage_costs_nothing_and_holds_nothing(ledger: Ledger) -> None:
+    vendor = Vendor(UNAVAILABLE)
+    with pytest.raises(VendorUnavailable, match="busy"):
+        pay(workers(ledger), vendor)
+    assert (budget(ledger), attempts(ledger)) == ((0, 0), {"pc_1:script#1": State.INTENDED})
+    pay(workers(ledger), vendor)
+    assert (budget(ledger), attempts(ledger)) == ((0, 40), {"pc_1:script#1": State.SETTLED})
+
+
+def test_a_refusal_that_cost_nothing_may_be_tried_by_a_later_run(ledger: Ledger) -> None:
+    vendor = Vendor(BAD_KEY)
+    with pytest.raises(VendorRefused, match="bad key"):
+        pay(workers(ledger), vendor)
+    assert budget(ledger) == (0, 0)
+    assert pay(workers(ledger), vendor).remote_id == "req_2"
+
+
+def test_a_refusal_that_was_charged_is_booked_and_not_sent_again(ledger: Ledger) -> None:
+    vendor = Vendor(FILTERED)
+    with pytest.raises(VendorRefused):
+        pay(workers(ledger), vendor)
+    with pytest.raises(EffectRefused, match="filtered"):
+        pay(workers(ledger), vendor)
+    assert (vendor.calls, budget(ledger)) == (1, (0, 30))
+    with ledger.begin() as session:
+        assert session.scalars(select(Effect.remote_id)).all() == ["req_9"]
+    pay(workers(ledger), vendor, fingerprint="g")
+    assert budget(ledger) == (0, 70)
+
+
+def test_a_truncated_answer_may_be_asked_for_twice_more(ledger: Ledger) -> None:
+    vendor = Vendor(FILTERED, FILTERED, FILTERED)
+    for _ in range(3):
+        with pytest.raises(VendorRefused):
+            pay(workers(ledger), vendor, retry_refused=True)
+    with pytest.raises(EffectRefused):
+        pay(workers(ledger), vendor, retry_refused=True)
+    assert (vendor.calls, vendor.charged, budget(ledger)) == (3, 90, (0, 90))
+
+
+def test_a_fault_inside_the_call_is_a_lost_reply(ledger: Ledger) -> None:
+    vendor = Vendor(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        pay(workers(ledger), vendor)
+    assert (budget(ledger), attempts(ledger)) == ((0, 100), {"pc_1:script#1": State.LOST})
+
+
+def test_a_charge_above_its_bound_is_recorded_and_alerts(ledger: Ledger) -> None:
+    pay(workers(ledger), Vendor(cost=130))
+    assert budget(ledger) == (0, 130)
+    with ledger.begin() as session:
+        assert "upper bound" in session.scalars(select(Alert.message)).one()
+
+
+def test_a_charge_that_was_not_expected_is_in_the_budget_all_the_same(ledger: Ledger) -> None:
+    pay(workers(ledger), Vendor(cost=5), max_cost_micros=0)
+    assert budget(ledger) == (0, 5)
+
+
+def test_read_only_reads_what_was_paid_and_pays_nothing(ledger: Ledger) -> None:
+    vendor = Vendor()
+    reader = workers(ledger, read_only=True)
+    with pytest.raises(ReadOnly):
+        pay(reader, vendor)
+    receipt = pay(workers(ledger), vendor)
+    assert pay(reader, vendor) == receipt
+    with pytest.raises(ReadOnly):
+        pay(reader, vendor, fingerprint="g")
+    assert vendor.calls == 1
+
+
+# ---------------------------------------------------------------- workers that die
+@pytest.mark.parametrize(
+    ("transaction", "committed", "lost"),
+    [(1, False, 0), (1, True, 0), (2, False, 0), (2, True, 1), (3, False, 1), (3, True, 0)],
+)
+def test_killed_around_any_transaction_a_call_is_paid_at_most_once_more(
+    ledger: Ledger, transaction: int, committed: bool, lost: int
+) -> None:
+    vendor = Vendor()
+    with pytest.raises(Killed):
+        pay(workers(MortalLedger(ledger, transaction, committed=committed)), vendor)
+    receipt = pay(workers(ledger), vendor)
+    assert pay(workers(ledger), vendor) == receipt
+    assert budget(ledger) == (0, 40 + 100 * lost)
+    assert vendor.charged <= budget(ledger)[1]
+
+
+def test_what_a_dead_worker_left_is_booked_when_a_run_begins(ledger: Ledger) -> None:
+    with pytest.raises(Killed):
+        pay(workers(MortalLedger(ledger, 2, committed=True)), Vendor())
+    assert budget(ledger) == (100, 0)
+    [lost] = workers(ledger).reconcile_open(lambda effect: None)
+    assert (lost.after, budget(ledger)) == (State.LOST, (0, 100))
+
+
+def test_a_call_under_way_is_left_alone(ledger: Ledger) -> None:
+    inner: list[str] = []
+
+    def call() -> Receipt:
+        for fingerprint in ("f", "g"):
+            with pytest.raises(EffectInProgress):
+                pay(workers(ledger), Vendor(), fingerprint=fingerprint)
+            inner.append(fingerprint)
+        return Receipt("req", 40)
+
+    pay(workers(ledger), call)
+    assert (inner, budget(ledger)) == (["f", "g"], (0, 40))
+
+
+# ---------------------------------------------------------------- caps
+@pytest.mark.parametrize(
+    ("caps", "scope", "resets"),
+    [
+        (Caps(150, 10**9, 10**9), "day:2026-11-20", date(2026, 11, 21)),
+        (Caps(10**9, 150, 10**9), "month:2026-11", date(2026, 12, 1)),
+        (Caps(10**9, 10**9, 150), "run:r1", None),
+        (Caps(10**9, 10**9, 10**9, vendor_day_micros={"openai": 150}), "vendor:openai:2026-11-20", date(2026, 11, 21)),
+        (Caps(10**9, 10**9, 10**9, niche_day_micros={"gear": 150}), "niche:gear:2026-11-20", date(2026, 11, 21)),
+    ],
+)
+def test_a_cap_without_room_says_which_how_much_is_left_and_when_it_resets(
+    ledger: Ledger, caps: Caps, scope: str, resets: date | None
+) -> None:
+    effects = workers(ledger, caps=caps, run_id="r1")
+    vendor = Vendor(cost=90)
+    pay(effects, vendor)
+    with pytest.raises(BudgetRefused) as caught:
+        pay(effects, vendor, "pc_2:script")
+    refusal = caught.value
+    assert (refusal.scope, refusal.cap_micros, refusal.left_micros, refusal.resets_on) == (scope, 150, 60, resets)
+    assert scope in str(refusal)
+    assert "$0.0001 left" in str(refusal)
+    assert (str(resets) if resets else "the next run") in str(refusal)
+    assert (vendor.calls, budget(ledger, scope)) == (1, (0, 90))
+    assert attempts(ledger) == {"pc_1:script#1": State.SETTLED}
+
+
+def test_other_days_vendors_and_niches_have_their_own_room(ledger: Ledger) -> None:
+    caps = Caps(100, 10**9, 10**9, {"openai": 100}, {"gear": 100})
+    pay(workers(ledger, caps=caps), Vendor(cost=100))
+    pay(workers(ledger, caps=caps), Vendor(cost=100), "pc_2:script", day=date(2026, 11, 21), niche="home")
+    assert budget(ledger, "month:2026-11") == (0, 200)
+
+
+def test_raising_the_cap_lets_the_next_call_through(ledger: Ledger) -> None:
+    with pytest.raises(BudgetRefused):
+        pay(workers(ledger, caps=Caps(99, 10**9, 10**9)), Vendor())
+    pay(workers(ledger, caps=Caps(100, 10**9, 10**9)), Vendor())
+    assert budget(ledger) == (0, 40)
+
+
+DOLLAR = Caps(1_000_000, 10**12, 10**12, {"openai": 10**12}, {"gear": 10**12})
+
+
+def spend_in_parallel(ledger: Ledger, name: str, threads: int) -> tuple[int, int]:
+    """Calls that got through and calls that were refused, of ``threads`` at once, each of at most 3 cents for 2."""
+    effects = workers(ledger, caps=DOLLAR, run_id=name)
+
+    def attempt(number: int) -> BudgetRefused | None:
+        try:
+            pay(effects, Vendor(cost=20_000), f"{name}-{number}:script", max_cost_micros=30_000)
+        except BudgetRefused as refusal:
+            return refusal
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        refusals = [refusal for refusal in pool.map(attempt, range(threads)) if refusal is not None]
+    assert {refusal.scope for refusal in refusals} <= {f"day:{DAY}"}
+    assert all(0 <= refusal.left_micros < 30_000 for refusal in refusals)
+    return threads - len(refusals), len(refusals)
+
+
+def test_a_hundred_workers_do_not_pass_a_dollar_together(ledger: Ledger) -> None:
+    root = Path(__file__).parents[2]
+    code = (
+        "import sys; from affiliate_empire.ledger import Ledger; "
+        "from tests.integration.test_effect_budgets import spend_in_parallel; "
+        "print(*spend_in_parallel(Ledger(sys.argv[1]), sys.argv[2], 20))"
+    )
+    others = [
+        subprocess.Popen([sys.executable, "-c", code, ledger.url, name], stdout=subprocess.PIPE, text=True, cwd=root)
+        for name in ("a", "b")
+    ]
+    passed, refused = spend_in_parallel(ledger, "here", 60)
+    for other in others:
+        out, _ = other.communicate(timeout=60)
+        more_passed, more_refused = map(int, out.split())
+        passed, refused = passed + more_passed, refused + more_refused
+    assert passed + refused == 100
+    assert refused > 0
+    reserved, spent = budget(ledger)
+    assert (reserved, spent) == (0, passed * 20_000)
+    assert spent <= 1_000_000
+    # What is left at the end could not have held one more call's upper bound.
+    with pytest.raises(BudgetRefused):
+        pay(workers(ledger, caps=DOLLAR), Vendor(), "last:script", max_cost_micros=1_000_001 - spent)
+
+
+def test_settled_at_is_business_time(ledger: Ledger) -> None:
+    pay(workers(ledger), Vendor())
+    with ledger.begin() as session:
+        assert session.scalar(select(Effect.settled_at)) == NOON
+        assert session.scalar(select(func.count()).where(Effect.lease_owner.is_not(None))) == 0
+
+
+def test_no_cap_is_touched_by_what_costs_nothing(ledger: Ledger) -> None:
+    pay(workers(ledger, caps=WIDE), Vendor(cost=0), max_cost_micros=0)
+    with ledger.begin() as session:
+        assert session.scalars(select(Budget)).all() == []
