@@ -1,0 +1,230 @@
+"""A small business that is ready to publish: rows, files and clients around one world.
+
+Run as a module it publishes one piece in a process of its own, which a test may kill.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from affiliate_empire.effects import Caps, Effects
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Program, PromptVersion, Publication
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
+from affiliate_empire.policy import load_policy
+from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.product_feed import ProductFeedClient
+from affiliate_empire.vendors.world_clock import WorldClock
+from affiliate_empire.vendors.youtube import YouTubeClient
+
+DAY = date(2026, 11, 20)
+SLOT = datetime(2026, 11, 20, 14, 20, tzinfo=UTC)  # 09:20 in New York
+TRACKING = "http://127.0.0.1:1"
+_AMPLE = Caps(day_micros=10**9, month_micros=10**9, run_micros=10**9)
+_SCENES = ["This grinder has eighteen settings.", "Its hopper holds 240 g.", "It has steel burrs.", "See the link."]
+
+
+@dataclass
+class Business:
+    """Where everything is; enough to open the same business in another process."""
+
+    ledger_url: str
+    world_url: str
+    home: str
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.ledger_url)
+        self.clock = WorldClock(self.world_url, cache_seconds=0)
+        self.effects = Effects(self.ledger, self.clock, caps=_AMPLE)
+        self.media = MediaStore(Path(self.home) / "media")
+        self.youtube = YouTubeClient(
+            f"{self.world_url}/youtube",
+            f"{self.world_url}/google_oauth",
+            client_id=SANDBOX_KEYS["youtube_client_id"],
+            client_secret=SANDBOX_KEYS["youtube_client_secret"],
+            refresh_token=SANDBOX_KEYS["youtube_refresh_token"],
+            clock=self.clock,
+            timeout=30,
+            pause=lambda seconds: None,
+        )
+        self.blog = BlogClient(
+            str(Path(self.home) / "world" / "blog.git"), Path(self.home) / "blog", f"{self.world_url}/blog"
+        )
+        self.impact = ImpactClient(
+            f"{self.world_url}/impact",
+            account_sid=SANDBOX_KEYS["impact_account_sid"],
+            auth_token=SANDBOX_KEYS["impact_auth_token"],
+        )
+        self.feed = ProductFeedClient(f"{self.world_url}/merchant/feed.tsv")
+
+    def close(self) -> None:
+        self.youtube.close()
+        self.impact.close()
+        self.clock.close()
+        self.ledger.dispose()
+
+    def publish(self, piece_id: str) -> Publication:
+        return publish_piece(
+            piece_id,
+            ledger=self.ledger,
+            effects=self.effects,
+            clock=self.clock,
+            youtube=self.youtube,
+            blog=self.blog,
+            impact=self.impact,
+            media=self.media,
+            policy=load_policy(),
+            calendar=BusinessCalendar(),
+            tracking_url=TRACKING,
+        )
+
+    def reconcile(self, day: date = DAY) -> list[Publication]:
+        return reconcile_publications(
+            day, ledger=self.ledger, effects=self.effects, clock=self.clock, youtube=self.youtube, blog=self.blog
+        )
+
+    def command(self, piece_id: str) -> list[str]:
+        """What publishes a piece of this business in another process."""
+        where = {name: value for name, value in asdict(self).items()}
+        return [sys.executable, "-m", "tests.factories.publishing", json.dumps(where), piece_id]
+
+
+def open_business(ledger: Ledger, world_url: str, home: Path) -> Business:
+    """Two accounts, a programme and a product of the world's feed; no piece yet."""
+    business = Business(ledger.url, world_url, str(home))
+    page = f"{world_url}/merchant/products/HP-1002"
+    with ledger.begin() as session:
+        for platform in ("youtube", "blog"):
+            session.add(
+                Account(account_id=f"{platform}:gearlab", platform=platform, handle="gearlab", display_name="Gear Lab")
+            )
+        session.add(
+            Program(
+                program_id="impact:1001",
+                network="impact",
+                native_id="1001",
+                name="Harbor & Pine",
+                status="joined",
+                commission_rate=Decimal("0.08"),
+                currency="USD",
+                cookie_days=30,
+                deeplink=True,
+                deeplink_domains=["127.0.0.1"],
+                terms={},
+                observed_at=SLOT,
+            )
+        )
+        session.add(
+            PromptVersion(
+                prompt_version="video/question-hook@1",
+                kind="video",
+                template="t",
+                sha256="s",
+                parent=None,
+                status="active",
+            )
+        )
+        session.flush()
+        session.add(
+            Product(
+                product_id="pd_grinder",
+                program_id="impact:1001",
+                source="product_feed",
+                native_id="HP-1002",
+                title="Burr Coffee Grinder, 18 Settings",
+                description="",
+                brand="Harbor & Pine",
+                category="Home & Kitchen > Coffee",
+                niche="home & kitchen",
+                price_micros=64_000_000,
+                currency="USD",
+                availability="in_stock",
+                url=page,
+                image_url="",
+                commission_rate=Decimal("0.08"),
+                first_seen_day=DAY,
+                last_seen_day=DAY,
+                observed_at=SLOT,
+            )
+        )
+    return business
+
+
+def add_video(business: Business, path: Path, *, piece_id: str = "pc_video", slot_at: datetime = SLOT) -> str:
+    """A piece whose video is ready."""
+    script = {
+        "title": "Eighteen settings, one grinder?",
+        "hook": "Eighteen settings?",
+        "scenes": [{"narration": text, "visual": "a grinder", "fact_ids": ["F1"]} for text in _SCENES],
+        "description": "A burr grinder in plain facts.",
+        "hashtags": ["coffee", "grinder", "kitchen"],
+    }
+    sha256 = business.media.save(path, "video/mp4")
+    _add_piece(business, piece_id, "video", "youtube", slot_at)
+    with business.ledger.begin() as session:
+        session.add(_artifact(piece_id, "script", content=script))
+        session.add(_artifact(piece_id, "video", sha256=sha256, media_type="video/mp4"))
+    return piece_id
+
+
+def add_post(business: Business, *, piece_id: str = "pc_post_0001", slot_at: datetime = SLOT) -> str:
+    """A piece whose post is written."""
+    post = {
+        "title": "What a burr grinder does",
+        "meta_description": "A burr grinder in plain facts.",
+        "sections": [
+            {"heading": f"Part {number}", "markdown": "It has eighteen settings.", "fact_ids": ["F1"]}
+            for number in range(1, 4)
+        ],
+    }
+    _add_piece(business, piece_id, "post", "blog", slot_at)
+    with business.ledger.begin() as session:
+        session.add(_artifact(piece_id, "post", content=post))
+    return piece_id
+
+
+def _add_piece(business: Business, piece_id: str, kind: str, platform: str, slot_at: datetime) -> None:
+    with business.ledger.begin() as session:
+        session.add(
+            Piece(
+                piece_id=piece_id,
+                day=DAY,
+                revision=1,
+                kind=kind,
+                platform=platform,
+                account_id=f"{platform}:gearlab",
+                slot_at=slot_at,
+                product_id="pd_grinder",
+                niche="home & kitchen",
+                prompt_version="video/question-hook@1",
+                arm="exploit",
+                propensity=1.0,
+                facts={"F1": "It has eighteen settings."},
+                max_cost_micros=1_000_000,
+                status="planned",
+                reason=None,
+            )
+        )
+
+
+def _artifact(piece_id: str, step: str, **more: object) -> Artifact:
+    values = {"inputs_sha256": "i", "sha256": None, "media_type": None, "content": {}, "effect_id": None} | more
+    return Artifact(piece_id=piece_id, step=step, name="", **values)
+
+
+def after(minutes: float) -> datetime:
+    """So many minutes after the slot."""
+    return SLOT + timedelta(minutes=minutes)
+
+
+if __name__ == "__main__":
+    Business(**json.loads(sys.argv[1])).publish(sys.argv[2])

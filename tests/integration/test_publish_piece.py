@@ -1,0 +1,345 @@
+"""A piece is published exactly once, whatever dies and whatever reply is lost: the world's witness says so."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, func, select
+
+from affiliate_empire.effects import EffectParked, State, WindowClosed
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Alert, Effect, Link, Piece, Publication, QuotaUse
+from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.publish_piece import NotDue
+from affiliate_empire.policy import load_policy
+from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
+from tests.factories.publishing import SLOT, TRACKING, Business, add_post, add_video, after, open_business
+from tests.factories.worlds import START, RunningWorld, write_video
+
+BYTES = "PUT /youtube/upload/youtube/v3/videos"
+SESSION = "POST /youtube/upload/youtube/v3/videos"
+CHUNKED = 9_000_000  # more than the client's 8 MiB chunk
+CLOSES = datetime.fromisoformat("2026-11-21T11:00:00+00:00")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RunningWorld]:
+    world = RunningWorld(tmp_path)
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def business(ledger: Ledger, world: RunningWorld, tmp_path: Path) -> Iterator[Business]:
+    business = open_business(ledger, world.url, tmp_path)
+    yield business
+    business.close()
+
+
+@pytest.fixture
+def video(business: Business, tmp_path: Path) -> str:
+    return add_video(business, write_video(tmp_path / "short.mp4"))
+
+
+def rows(ledger: Ledger, table: Any) -> list[Any]:
+    with ledger.begin() as session:
+        return list(session.scalars(select(table)))
+
+
+def published_once(world: RunningWorld, business: Business, publication: Publication) -> None:
+    """The witness saw one post, the ledger holds that one, and nothing is left open."""
+    (post,) = world.witness("posts")
+    assert post["remote_id"] == publication.remote_id
+    assert post["title"] == publication.title
+    (stored,) = rows(business.ledger, Publication)
+    assert stored.publication_id == publication.publication_id
+    effects = rows(business.ledger, Effect)
+    assert [effect.state for effect in effects] == [State.SETTLED]
+    assert stored.effect_id == effects[0].effect_id
+    assert len(rows(business.ledger, QuotaUse)) == 1
+    assert len(rows(business.ledger, Link)) == 1
+
+
+def kill_while_held(world: RunningWorld, command: list[str], held: Any) -> None:
+    """Start a process, wait until the world holds it, and ``kill -9`` it."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not held():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until, "the hold was never reached"
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+
+
+# ---------------------------------------------------------------- as planned
+def test_a_video_goes_up_before_its_slot_and_is_public_at_it(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    publication = business.publish(video)
+
+    published_once(world, business, publication)
+    (post,) = world.witness("posts")
+    (link,) = rows(business.ledger, Link)
+    assert datetime.fromisoformat(post["public_at"]) == SLOT == publication.published_at
+    assert post["text"] == publication.description
+    assert post["text"].splitlines()[0] == load_policy().disclosure("text")
+    assert f"{TRACKING}/r/{link.code}" in post["text"]
+    assert post["flags"]["containsSyntheticMedia"] is True
+    assert post["flags"]["hasPaidProductPlacement"] is True
+    assert post["flags"]["selfDeclaredMadeForKids"] is False
+    assert post["flags"]["notifySubscribers"] is False
+    assert publication.disclosures == {"containsSyntheticMedia": True, "hasPaidProductPlacement": True}
+    assert link.target_url.startswith(f"{world.url}/impact_click/c/")
+    assert "subId1" not in link.target_url
+
+
+def test_a_video_after_its_slot_is_public_at_once(world: RunningWorld, business: Business, video: str) -> None:
+    world.move_to(after(90))
+    publication = business.publish(video)
+
+    published_once(world, business, publication)
+    (post,) = world.witness("posts")
+    assert post["flags"]["privacyStatus"] == "public"
+    assert datetime.fromisoformat(post["public_at"]) == after(90) == publication.published_at
+
+
+def test_a_post_is_one_commit_on_main(world: RunningWorld, business: Business) -> None:
+    piece = add_post(business)
+    world.move_to(SLOT)
+    publication = business.publish(piece)
+
+    published_once(world, business, publication)
+    (post,) = world.witness("posts")
+    assert load_policy().disclosure("post") in post["text"]
+    assert publication.url.endswith(f"/blog/posts/{publication.remote_id}")
+    assert publication.published_at == SLOT
+
+
+def test_publishing_again_touches_nothing(world: RunningWorld, business: Business, video: str) -> None:
+    first = business.publish(video)
+    world.fault("* /*", status=500, times=1000)
+
+    assert business.publish(video).publication_id == first.publication_id
+    assert world.fault_hits() == 0
+    published_once(world, business, first)
+
+
+def test_killed_after_settling_and_before_recording(world: RunningWorld, business: Business, video: str) -> None:
+    business.publish(video)
+    with business.ledger.begin() as session:
+        session.execute(delete(Publication))
+    world.fault("* /*", status=500, times=1000)
+
+    published_once(world, business, business.publish(video))
+    with business.ledger.begin() as session:
+        session.execute(delete(Publication))
+    (publication,) = business.reconcile()
+    published_once(world, business, publication)
+
+
+# ---------------------------------------------------------------- killed
+@pytest.mark.parametrize(
+    ("match", "fault", "padding"),
+    [
+        (SESSION, {"when": "before"}, 0),
+        (SESSION, {"when": "after"}, 0),
+        (BYTES, {"when": "before", "skip": 1}, 0),  # the status question passes, no byte is taken
+        (BYTES, {"when": "after", "skip": 1}, CHUNKED),  # in the middle of the bytes
+        (BYTES, {"when": "after", "skip": 1}, 0),  # accepted: between acceptance and our commit
+    ],
+    ids=["asking-for-a-session", "session-opened", "before-the-bytes", "mid-bytes", "after-acceptance"],
+)
+def test_killed_while_uploading(
+    world: RunningWorld, business: Business, tmp_path: Path, match: str, fault: dict[str, Any], padding: int
+) -> None:
+    piece = add_video(business, write_video(tmp_path / "short.mp4", padding=padding))
+    world.fault(match, delay=60, drop=True, **fault)
+    kill_while_held(world, business.command(piece), lambda: world.fault_hits() == 1)
+    world.clear_faults()
+
+    published_once(world, business, business.publish(piece))
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "post-receive"])
+def test_killed_while_pushing(world: RunningWorld, business: Business, hook: str) -> None:
+    """The push of the killed process may still arrive; it is the same commit."""
+    piece = add_post(business)
+    world.move_to(SLOT)
+    repository = Path(business.home) / "world" / "blog.git"
+    held, released = repository / "held", repository / "released"
+    script = repository / "hooks" / hook
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(
+        f"#!/bin/sh\n[ -e {held} ] && exit 0\ntouch {held}\nn=0\n"
+        f"while [ ! -e {released} ] && [ $n -lt 600 ]; do sleep 0.05; n=$((n+1)); done\nexit 0\n"
+    )
+    script.chmod(0o755)
+    kill_while_held(world, business.command(piece), held.exists)
+
+    publication = business.publish(piece)
+    released.touch()
+
+    published_once(world, business, publication)
+    count = subprocess.run(
+        ["git", "--git-dir", str(repository), "rev-list", "--count", "main"], capture_output=True, text=True, check=True
+    )
+    assert count.stdout.strip() == "1"
+
+
+# ---------------------------------------------------------------- lost replies
+def test_a_lost_session_is_replaced_by_a_new_one(world: RunningWorld, business: Business, video: str) -> None:
+    world.fault(SESSION, when="after", drop=True)
+    with pytest.raises(ReplyLost):
+        business.publish(video)
+    assert world.witness("posts") == []
+
+    published_once(world, business, business.publish(video))
+
+
+def test_a_lost_reply_after_acceptance_is_settled_in_the_same_call(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(BYTES, when="after", drop=True, skip=1)
+    published_once(world, business, business.publish(video))
+
+
+def test_replies_that_stay_lost_are_settled_by_the_next_run(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(BYTES, when="after", drop=True, skip=1, times=100)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    world.clear_faults()
+    assert len(world.witness("posts")) == 1
+
+    published_once(world, business, business.publish(video))
+
+
+def test_a_session_that_dies_before_the_last_byte_is_replaced(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    piece = add_video(business, write_video(tmp_path / "large.mp4", padding=CHUNKED))
+    world.fault(BYTES, status=404, skip=2)  # the question and the first chunk pass
+    published_once(world, business, business.publish(piece))
+
+
+def test_a_main_that_moved_on_gets_a_new_commit(world: RunningWorld, business: Business) -> None:
+    """Another post is pushed between preparing and pushing."""
+    world.move_to(after(60))
+    first, second = add_post(business), add_post(business, piece_id="pc_post_0002", slot_at=after(30))
+    clone = Path(business.home) / "blog" / "blog.git"
+    push = business.blog.push
+
+    def push_second_first(sha: str) -> None:
+        business.blog.push = push  # type: ignore[method-assign]
+        business.publish(second)
+        push(sha)
+
+    business.blog.push = push_second_first  # type: ignore[method-assign]
+    business.publish(first)
+
+    assert clone.exists()
+    assert sorted(post["remote_id"][-4:] for post in world.witness("posts")) == ["0001", "0002"]
+    assert {effect.state for effect in rows(business.ledger, Effect)} == {State.SETTLED}
+
+
+# ---------------------------------------------------------------- when the session is forgotten
+def crash_after_acceptance(world: RunningWorld, business: Business, piece: str) -> None:
+    """Accepted, never answered, and now YouTube has forgotten the session."""
+    world.fault(BYTES, when="after", drop=True, skip=1)
+    world.fault(BYTES, status=503, skip=1, times=8)
+    with pytest.raises(VendorUnavailable):
+        business.publish(piece)
+    world.clear_faults()
+    assert len(world.witness("posts")) == 1
+    world.fault(BYTES, status=404, times=100)
+
+
+def test_a_listing_proves_presence(world: RunningWorld, business: Business, video: str) -> None:
+    crash_after_acceptance(world, business, video)
+    world.move_to(START + timedelta(minutes=3))  # by now the channel's listing shows it
+
+    published_once(world, business, business.publish(video))
+
+
+def test_a_listing_never_proves_absence(world: RunningWorld, business: Business, video: str) -> None:
+    crash_after_acceptance(world, business, video)  # not listed yet
+
+    for _ in range(2):
+        with pytest.raises(EffectParked, match="YouTube Studio"):
+            business.publish(video)
+    assert len(world.witness("posts")) == 1
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.UNKNOWN]
+    assert len(rows(business.ledger, Alert)) == 1
+
+
+# ---------------------------------------------------------------- early, late, not at all
+def test_too_early_is_not_due(world: RunningWorld, business: Business, tmp_path: Path) -> None:
+    video = add_video(business, write_video(tmp_path / "short.mp4"), slot_at=START + timedelta(minutes=31))
+    post = add_post(business, slot_at=START + timedelta(minutes=1))
+    for piece in (video, post):
+        with pytest.raises(NotDue):
+            business.publish(piece)
+    assert rows(business.ledger, Effect) == []
+
+
+def test_a_closed_day_never_posts(world: RunningWorld, business: Business, video: str) -> None:
+    world.move_to(CLOSES)
+    for piece in (video, add_post(business)):
+        with pytest.raises(WindowClosed):
+            business.publish(piece)
+    assert business.reconcile() == []
+    assert world.witness("posts") == []
+    assert rows(business.ledger, Link) == []
+
+
+def test_a_closed_day_keeps_what_was_accepted(world: RunningWorld, business: Business, video: str) -> None:
+    world.fault(BYTES, when="after", drop=True, skip=1, times=100)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    world.clear_faults()
+    world.move_to(CLOSES)
+
+    (publication,) = business.reconcile()
+    published_once(world, business, publication)
+
+
+def test_a_closed_day_does_not_complete_what_was_begun(world: RunningWorld, business: Business, video: str) -> None:
+    world.fault(BYTES, status=503, times=100)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    world.clear_faults()
+    world.move_to(CLOSES)
+
+    assert business.reconcile() == []
+    with pytest.raises(WindowClosed):
+        business.publish(video)
+    assert world.witness("posts") == []
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.EXPIRED]
+    assert rows(business.ledger, QuotaUse) == []
+
+
+def test_a_refusal_is_final_and_says_why(world: RunningWorld, business: Business, video: str) -> None:
+    body = {"error": {"code": 403, "message": "suspended", "errors": [{"reason": "authenticatedUserAccountSuspended"}]}}
+    world.fault(SESSION, status=403, body=body)
+    with pytest.raises(VendorRefused, match="authenticatedUserAccountSuspended"):
+        business.publish(video)
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]
+    assert world.witness("posts") == []
+
+
+def test_a_quarantined_piece_is_not_published(world: RunningWorld, business: Business, video: str) -> None:
+    with business.ledger.begin() as session:
+        piece = session.get_one(Piece, video)
+        piece.status, piece.reason = "quarantined", "the video is silent"
+    with pytest.raises(PieceRejected, match="silent"):
+        business.publish(video)
+    with business.ledger.begin() as session:
+        assert session.scalar(select(func.count()).select_from(Effect)) == 0
