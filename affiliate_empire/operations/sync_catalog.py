@@ -92,7 +92,8 @@ def sync_catalog(
         _save_programs(session, programs)
         _save_products(session, products, day)
         _save_rejected(session, refused, day, observed_at)
-        since = dict(session.execute(select(Product.product_id, Product.first_seen_day)).tuples().all())
+        known = session.execute(select(Product.product_id, Product.first_seen_day))
+        since = {product_id: first_seen_day for product_id, first_seen_day in known}
     products["first_seen_day"] = [since[product_id] for product_id in products["product_id"]]
     return CatalogSync(products, refused, len(programs))
 
