@@ -150,8 +150,9 @@ def still_prompt(scene: Scene, product: str) -> str:
 def thumbnail_prompt(script: Script, product: str) -> str:
     """The instruction for the thumbnail's picture; its headline is drawn by ``affiliate_empire.media.thumbnail``."""
     return (
-        f"Vertical 2:3 hero illustration of {_clean(product)}, one subject, bold colours, strong contrast, "
+        f"Vertical 9:16 hero illustration of {_clean(product)}, one subject, bold colours, strong contrast, "
         f"the lower third calm and dark enough for a headline. Mood of the line: {_clean(script.hook)} "
+        f"The subject looks as in this picture: {_clean(script.scenes[0].visual)}. "
         "No text, no letters, no logos, no people, no watermark."
     )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 _CHOICES = ("teal", "orange", "navy", "mustard", "red", "sage", "blue", "mauve", "copper", "beige")
 _SETTINGS: tuple[tuple[str, str], ...] = (
+    ("bold", r"\bhero\b"),
     ("closeup", r"close-?up|macro|detail"),
     ("flatlay", r"flat ?lay|from above|top-?down|overhead"),
     ("shelf", r"shelf|shelves|evening|lamp light"),

@@ -201,7 +201,7 @@ _COUNTERS = (
     ("First: ", "Second: ", "Third: ", "Fourth: ", "Fifth: "),
     ("Point one: ", "Point two: ", "Point three: ", "Point four: ", "Point five: "),
 )
-_LEADS = ("", "", "According to the maker: ", "Then this: ", "Also stated: ", "And: ")
+_LEADS = ("", "", "According to the maker: ", "Then this: ", "Also stated: ", "Also: ")
 _FILLERS = (
     "Measure your space first.",
     "Compare it with what you already own.",

@@ -147,7 +147,7 @@ def test_the_weather_decides_how_often_it_misbehaves() -> None:
     [
         ("a short video about LED Desk Lamp with Wireless Charger. On a shelf.", "lamp", "shelf"),
         ("a short video about Burr Coffee Grinder, 18 Settings. Close-up of steel.", "device", "closeup"),
-        ("hero illustration of Adventure-Ready Expedition Backpack, one subject", "backpack", "podium"),
+        ("hero illustration of Adventure-Ready Expedition Backpack, one subject", "backpack", "bold"),
         ("a short video about Japanese Chef's Knife 21 cm. Flat lay from above", "knife", "flatlay"),
         ("a short video about Wireless Numpad. outdoors on a stone ledge", "keyboard", "outdoors"),
         ("a short video about Something Nobody Knows. two-colour backdrop", "parcel", "bold"),
