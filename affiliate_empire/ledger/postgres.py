@@ -94,8 +94,12 @@ class EmbeddedPostgres:
             return
         with self._lock():
             data = placement.data_folder(self.folder)
-            if self._postmaster(data) is not None:
-                self._halt(data)
+            if self._postmaster(data) is None:
+                return
+            self._halt(data)
+            socket = self._own_socket(data)
+            if socket is not None and not socket.is_relative_to(self.folder):
+                shutil.rmtree(socket)
 
     def running(self) -> bool:
         """Whether the server of this home answers a query now."""
@@ -115,6 +119,10 @@ class EmbeddedPostgres:
                 f"There is no database in {self.home} yet: start it with `empire db url`."
             ) from error
         return f"postgresql://{ROLE}:{password}@localhost/{database}?host={quote(socket, safe='/')}&port={PORT}"
+
+    def fingerprint(self) -> str:
+        """Names the cluster's folder on its disk: a moved one keeps it, a copy or a restored one has another."""
+        return str(placement.data_folder(self.folder).stat().st_ino)
 
     def postmaster_pid(self) -> int | None:
         """Process id of the running server, if it runs."""
