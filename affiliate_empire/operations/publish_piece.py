@@ -27,6 +27,7 @@ from affiliate_empire.effects import (
     NotDone,
     OpenEffect,
     Quota,
+    ReadOnly,
     Receipt,
     State,
     StillUnknown,
@@ -106,6 +107,8 @@ def publish_piece(
     _, closes = calendar.posting_window(piece.day)
     if earlier is None or earlier.state not in _MAY_HAVE_HAPPENED:
         _refuse_outside_window(piece, clock.now(), closes, policy)
+    if effects.read_only:
+        raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
     link = make_link(piece_id, ledger=ledger, impact=impact, policy=policy)
     with ledger.begin() as session:
         video = _artifact(session, piece, "video")

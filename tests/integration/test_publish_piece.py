@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
-from affiliate_empire.effects import EffectParked, State, WindowClosed
+from affiliate_empire.effects import EffectParked, ReadOnly, State, WindowClosed
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Effect, Link, Piece, Publication, QuotaUse
 from affiliate_empire.operations.errors import PieceRejected
@@ -324,6 +324,15 @@ def test_a_closed_day_does_not_complete_what_was_begun(world: RunningWorld, busi
     assert world.witness("posts") == []
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.EXPIRED]
     assert rows(business.ledger, QuotaUse) == []
+
+
+def test_read_only_asks_for_nothing_that_leaves_a_trace(world: RunningWorld, business: Business, video: str) -> None:
+    business.effects.read_only = True
+    world.fault("POST /*", status=500, times=100)
+    with pytest.raises(ReadOnly):
+        business.publish(video)
+    assert world.fault_hits() == 0
+    assert rows(business.ledger, Link) == rows(business.ledger, Effect) == []
 
 
 def test_a_refusal_is_final_and_says_why(world: RunningWorld, business: Business, video: str) -> None:
