@@ -34,12 +34,13 @@ _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _EVENT_FIELDS = ("event_id", "kind", "version", "sale_micros", "commission_micros", "currency", "observed_at", "source")
 
 
-def trace_conversion(conversion: str, *, ledger: Ledger) -> dict[str, Any]:
+def trace_conversion(conversion: str, *, ledger: Ledger, as_of: datetime = _FOREVER) -> dict[str, Any]:
     """A transaction's way back: events → click → link → publication → piece → script → prompt version, with the costs.
 
     Args:
         conversion: the transaction line (``impact:1001.5523.118``), or the network's transaction id alone.
         ledger: read only.
+        as_of: what was learned later is left out.
 
     Returns:
         ``transaction_id``, ``state``, ``commission_micros``, ``attributed``, ``prompt_version`` (None when
@@ -49,7 +50,7 @@ def trace_conversion(conversion: str, *, ledger: Ledger) -> dict[str, Any]:
         BadInput: no such transaction.
     """
     with ledger.begin() as session:
-        everything = load_conversions(session, as_of=_FOREVER)
+        everything = load_conversions(session, as_of=as_of)
         named = (everything["conversion_id"] == conversion) | (everything["transaction_id"] == conversion)
         found = everything[named]
         if found.empty:
@@ -68,6 +69,7 @@ def trace_conversion(conversion: str, *, ledger: Ledger) -> dict[str, Any]:
                 ConversionEvent.network == line["network"],
                 ConversionEvent.transaction_id == line["transaction_id"],
                 ConversionEvent.line_id == line["line_id"],
+                ConversionEvent.observed_at < as_of,
             )
             .order_by(ConversionEvent.observed_at, ConversionEvent.event_id)
         ).all()
@@ -79,8 +81,8 @@ def trace_conversion(conversion: str, *, ledger: Ledger) -> dict[str, Any]:
             "program_id": line["program_id"],
             "state": line["state"],
             "currency": line["currency"],
-            "sale_micros": int(line["sale_micros"]),
-            "commission_micros": int(line["commission_micros"]),
+            "sale_micros": int(read["sale_micros"]),
+            "commission_micros": int(read["commission_micros"]),
             "occurred_at": _iso(line["occurred_at"]),
             "sub_id": line["click_id"],
             "attributed": piece_id is not None,

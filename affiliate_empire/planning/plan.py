@@ -4,8 +4,8 @@ In this order, each bound saying by how much it cut:
 
 1. **Slots**: as many as the slate asks for and the accounts' posting rules allow, best hours first.
 2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money.
-3. **Products**: down the ranking (score × the strategy's niche weight), a product once a day, at most half of the day
-   in one niche; where the catalogue has too few niches for that, an even share of those there are.
+3. **Products**: down the ranking (score × the strategy's niche weight), a product (and a name) once a day, at most half
+   of the day in one niche; where the catalogue has too few niches for that, an even share of those there are.
 4. **Prompt versions**: drawn by systematic sampling, so that the day's mix is as close to the weights as whole pieces
    allow while each slot's probability is exactly the recorded propensity.
 
@@ -219,7 +219,7 @@ def _with_products(
     weighted = eligible.assign(weighted=eligible["score"].to_numpy() * factors).sort_values(
         ["weighted", "product_id"], ascending=[False, True]
     )
-    candidates = weighted[["product_id", "niche"]].to_dict("records")
+    candidates = weighted[["product_id", "niche", "title"]].to_dict("records")
     total = len(demands)
     niches = int(weighted["niche"].nunique())
     half = max(1, total // 2)
@@ -233,19 +233,20 @@ def _with_products(
     chosen: list[tuple[_Demand, dict[str, Any]]] = []
     for demand in demands:
         for product in candidates:
-            niche = str(product["niche"])
-            if product["product_id"] in used or demand.account_niche not in (None, niche):
+            niche, name = str(product["niche"]), str(product["title"]).casefold()
+            # Two offers under one name are the same thing to a viewer.
+            if product["product_id"] in used or name in used or demand.account_niche not in (None, niche):
                 continue
             if in_niche.get(niche, 0) >= cap:
                 passed_over += 1
                 continue
-            used.add(str(product["product_id"]))
+            used |= {str(product["product_id"]), name}
             in_niche[niche] = in_niche.get(niche, 0) + 1
             chosen.append((demand, {str(name): value for name, value in product.items()}))
             break
     if passed_over:
-        full = sorted(niche for niche, count in in_niche.items() if count >= cap)
-        sentence = f"Better-ranked products were passed over: {', '.join(full)} already has {cap} of {total} pieces."
+        full = " and ".join(sorted(niche for niche, count in in_niche.items() if count >= cap))
+        sentence = f"Better-ranked products of {full} were passed over: a niche gets at most {cap} of {total} pieces."
         bounds.append(_bound("niche share", "all", total, cap, sentence))
     if len(chosen) < total:
         sentence = (

@@ -88,6 +88,14 @@ def test_a_product_stands_once_and_no_niche_fills_more_than_half() -> None:
     assert max(Counter(decision.pieces["niche"]).values()) <= 4
 
 
+def test_two_offers_under_one_name_are_one_product_to_a_viewer() -> None:
+    twins = [product(f"t{n}", title="Grand Piano", niche=f"n{n}", price_micros=900_000_000) for n in range(3)]
+    others = [product(f"o{n}", niche=f"n{n}") for n in range(5)]
+    chosen = plan(ranking(products(*twins, *others))).pieces["product_id"]
+    assert len(chosen) == 5
+    assert sum(chosen.isin([twin["product_id"] for twin in twins])) == 1
+
+
 def test_where_there_are_too_few_niches_the_plan_says_so_instead_of_shrinking() -> None:
     decision = plan(ranking(assortment(niches=1, each=9)))
     assert len(decision.pieces) == 5

@@ -1,0 +1,211 @@
+"""The daily report: what was made, posted, seen, clicked, earned and spent, and what was decided.
+
+A cohort's report: the pieces of the day with all they brought up to the moment of the report. It only adds up and
+writes down; every figure is in the frames it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from affiliate_empire.analytics.roi import roi_by, roi_percent
+from affiliate_empire.kernel.money import dollars
+from affiliate_empire.reporting.charts import bars, columns_by_hour, shares
+
+_STATES = ("approved", "paid", "pending", "reversed")
+_STATE_WORDS = {
+    "pending": "reported, not yet validated by the merchant",
+    "approved": "validated",
+    "paid": "paid out by the network",
+    "reversed": "taken back (returned, cancelled)",
+}
+
+
+@dataclass(frozen=True)
+class DailyReport:
+    """Everything the page shows.
+
+    Attributes:
+        day: the business day.
+        as_of: when the figures were read (UTC).
+        zone: the business timezone, for hours.
+        label: ``SIMULATED`` or ``LIVE``; stands at every table.
+        outcomes: ``analytics.frames.Outcomes`` of the day's pieces.
+        conversions: transaction lines (``operations.outcomes.load_conversions``) of the day's pieces, and the
+            unattributed ones that were reported on the day.
+        costs: ``analytics.frames.Costs`` of the day.
+        hours: hits by hour of the posting window: ``hour`` (label), ``people``, ``others``.
+        plan_evidence: what the plan recorded of its caps.
+        strategy: version and reasons in force on the day.
+        decision: what the evening decided: ``version``, ``in_force_from``, ``decisions`` (``optimization.Decisions``);
+            None before it did.
+        lineage: one dollar followed back (``operations.trace_lineage.trace_conversion``); None without a sale.
+        rejected_rows: rows of the day's feeds that could not be used, by reason.
+        parked: effects whose outcome is unknown, as sentences.
+    """
+
+    day: date
+    as_of: datetime
+    zone: ZoneInfo
+    label: str
+    outcomes: pd.DataFrame
+    conversions: pd.DataFrame
+    costs: pd.DataFrame
+    hours: pd.DataFrame
+    plan_evidence: Mapping[str, Any]
+    strategy: Mapping[str, Any]
+    decision: Mapping[str, Any] | None
+    lineage: Mapping[str, Any] | None
+    rejected_rows: Mapping[str, int]
+    parked: Sequence[str]
+
+
+def render_daily(report: DailyReport) -> str:
+    """The report as one HTML page that needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("affiliate_empire.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["dollars"] = lambda micros: dollars(int(micros))
+    environment.filters["count"] = lambda number: f"{int(number):,}"
+    environment.filters["percent"] = _percent
+    # What a platform does not count is unknown, not nought.
+    environment.filters["views"] = lambda views, of: (
+        "–" if of == "blog" or of.startswith("post/") else f"{int(views):,}"
+    )
+    environment.filters["clock"] = lambda instant: _local(instant, report.zone)
+    return environment.get_template("daily.html").render(_context(report))
+
+
+def _context(report: DailyReport) -> dict[str, Any]:
+    outcomes = report.outcomes
+    mine = report.conversions[report.conversions["piece_id"].notna()]
+    orphans = report.conversions[report.conversions["piece_id"].isna()]
+    earned = int(outcomes["commission_micros"].sum())
+    spent = int(report.costs["cost_micros"].sum())
+    posted = outcomes[outcomes["published_at"].notna()]
+    quarantined = outcomes[outcomes["status"] == "quarantined"]
+    by_prompt = roi_by(outcomes, "prompt_version")
+    states = _states(mine)
+    return {
+        "label": report.label,
+        "simulated": report.label == "SIMULATED",
+        "title": f"{report.day:%A, %-d %B %Y}",
+        "as_of": f"{report.as_of.astimezone(report.zone):%-d %B %Y, %H:%M} ({report.zone.key})",
+        "tiles": [
+            ("made", f"{len(outcomes) - len(quarantined)} of {len(outcomes)}", "pieces"),
+            ("posted", f"{len(posted)}", ", ".join(sorted(posted["platform"].unique())) or "nothing yet"),
+            ("seen", f"{int(outcomes['views'].sum()):,}", "views"),
+            ("clicked", f"{int(outcomes['clicks'].sum()):,}", f"people, of {int(outcomes['hits'].sum()):,} hits"),
+            ("earned", dollars(earned), f"{int(outcomes['conversions'].sum())} sales"),
+            ("spent", dollars(spent), f"{dollars(spent // len(outcomes))} a piece" if len(outcomes) else "nothing"),
+            ("profit", dollars(earned - spent), f"ROI {_percent(roi_percent(earned, spent))}"),
+        ],
+        "profit": earned - spent,
+        "pieces": [_piece(row) for row in outcomes.to_dict("records")],
+        "totals": {name: int(outcomes[name].sum()) for name in ("views", "hits", "clicks", "conversions")},
+        "earned": earned,
+        "spent": spent,
+        "states": states,
+        "states_chart": shares(
+            [
+                (f"{row['state']}: {dollars(row['micros'])}", row["micros"], row["state"])
+                for row in states
+                if row["micros"]
+            ],
+            title="Commission by state",
+        ),
+        "unattributed": {"sales": len(orphans), "micros": int(orphans["commission_micros"].sum())},
+        "vendors": _vendors(report.costs),
+        "platforms": roi_by(outcomes, "platform").to_dict("records"),
+        "prompts": by_prompt.to_dict("records"),
+        "niches": roi_by(outcomes, "niche").to_dict("records"),
+        "prompt_chart": bars(
+            [
+                (row["prompt_version"], row["profit_micros"] / 1e6, dollars(row["profit_micros"]))
+                for row in by_prompt.to_dict("records")
+            ],
+            title="Profit by prompt version",
+        )
+        if len(by_prompt)
+        else "",
+        "hours_chart": columns_by_hour(
+            report.hours["people"].tolist(),
+            report.hours["others"].tolist(),
+            report.hours["hour"].tolist(),
+            _marks(posted, report),
+            title="Hits on the day's links by hour",
+        ),
+        "bounds": report.plan_evidence.get("bounds", []),
+        "plan": report.plan_evidence,
+        "strategy": report.strategy,
+        "decision": None
+        if report.decision is None
+        else dict(report.decision) | {"rows": report.decision["decisions"].to_dict("records")},
+        "quarantined": quarantined[["piece_id", "product", "platform", "reason"]].to_dict("records"),
+        "lineage": report.lineage,
+        "rejected_rows": dict(sorted(report.rejected_rows.items(), key=lambda item: -item[1])),
+        "parked": list(report.parked),
+    }
+
+
+def _piece(row: dict[Any, Any]) -> dict[str, Any]:
+    """One piece as the table shows it; absent values are None."""
+    named = {
+        str(name): None if pd.api.types.is_scalar(value) and pd.isna(value) else value for name, value in row.items()
+    }
+    return named | {
+        "roi": roi_percent(int(row["commission_micros"]), int(row["cost_micros"])),
+        "profit_micros": int(row["commission_micros"]) - int(row["cost_micros"]),
+    }
+
+
+def _states(conversions: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for state in _STATES:
+        found = conversions[conversions["state"] == state]
+        rows.append(
+            {
+                "state": state,
+                "meaning": _STATE_WORDS[state],
+                "sales": len(found),
+                "micros": int(found["commission_micros"].sum()),
+            }
+        )
+    return rows
+
+
+def _vendors(costs: pd.DataFrame) -> list[dict[str, Any]]:
+    grouped = costs.assign(lines=1, lost=costs["state"].eq("lost").astype("int64"))
+    sums = grouped.groupby(["vendor", "operation"], as_index=False)[["lines", "lost", "cost_micros"]].sum()
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in sums.sort_values(["cost_micros", "operation"], ascending=[False, True]).to_dict("records")
+    ]
+
+
+def _marks(posted: pd.DataFrame, report: DailyReport) -> list[tuple[int, str]]:
+    """Which hour's column each post was made in."""
+    places = {label: place for place, label in enumerate(report.hours["hour"])}
+    marks = []
+    for row in posted.to_dict("records"):
+        at = row["published_at"].to_pydatetime().astimezone(report.zone)
+        place = places.get(f"{at:%H}:00")
+        if place is not None:
+            marks.append((place, f"{at:%H:%M} {row['platform']}: {row['product']}"))
+    return marks
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or pd.isna(value) else f"{value:+,.0f} %"
+
+
+def _local(instant: Any, zone: ZoneInfo) -> str:
+    return f"{pd.Timestamp(instant).to_pydatetime().astimezone(zone):%H:%M}"
