@@ -1,0 +1,128 @@
+"""The roof: the one place where real things are chosen. ``defs`` is what Dagster loads, ``build_defs`` what tests call.
+
+Nothing happens at import. Loading reads the settings and the dbt project's files; it opens no connection and writes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from affiliate_empire.kernel.clock import SystemClock
+from affiliate_empire.policy import load_policy
+from affiliate_empire.settings import Settings
+from assets import analytics, content, discovery, intelligence, optimization, publishing, reports
+from assets.partitions import repartitioned
+from resources.blog import BlogResource
+from resources.clock import ClockResource
+from resources.effects import EffectsResource
+from resources.elevenlabs import ElevenLabsResource
+from resources.impact import ImpactResource
+from resources.lake import LakeIOManager
+from resources.ledger import LedgerResource
+from resources.media import MediaResource
+from resources.openai import OpenAIResource
+from resources.product_feed import ProductFeedResource
+from resources.warehouse import WarehouseResource
+from resources.youtube import YouTubeResource
+
+ASSETS: list[dg.AssetsDefinition] = [
+    discovery.products,
+    intelligence.rankings,
+    intelligence.strategy,
+    intelligence.content_plan,
+    content.prompt_versions,
+    content.scripts,
+    content.blog_posts,
+    content.voiceovers,
+    content.video_clips,
+    content.thumbnails,
+    content.videos,
+    publishing.publications,
+    analytics.platform_metrics,
+    analytics.clicks,
+    analytics.conversions,
+    analytics.costs,
+    analytics.cohort_models,
+    analytics.calendar_models,
+    optimization.strategy_decision,
+    optimization.prompt_scorecards,
+    reports.daily_report,
+]
+CHECKS = [
+    content.scripts_cite_facts,
+    content.blog_posts_cite_facts,
+    publishing.every_piece_discloses,
+    publishing.no_duplicate_publication,
+    publishing.slots_within_quota,
+    analytics.spend_within_caps,
+    analytics.ledger_balances,
+]
+
+# One run has one kind of partition, so a day is a sequence of these.
+JOBS = {
+    "record_prompts": dg.AssetSelection.assets(content.prompt_versions),
+    "prepare_day": dg.AssetSelection.groups("discovery", "intelligence")
+    | dg.AssetSelection.assets("strategy")
+    | dg.AssetSelection.groups("content") - dg.AssetSelection.assets(content.prompt_versions),
+    "publish_pieces": dg.AssetSelection.groups("publishing"),
+    "sync_results": dg.AssetSelection.assets(
+        analytics.platform_metrics, analytics.clicks, analytics.conversions, analytics.costs
+    ),
+    "close_day": dg.AssetSelection.assets(
+        analytics.cohort_models, analytics.calendar_models, optimization.strategy_decision, reports.daily_report
+    ),
+    "score_prompts": dg.AssetSelection.assets(optimization.prompt_scorecards),
+}
+
+
+def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The graph with its resources.
+
+    Args:
+        settings: read from the environment when not given.
+        resource_overrides: resource key → what stands in for it; the others are handed the same stand-in.
+    """
+    settings = settings or Settings()
+    today = settings.calendar.day_of(SystemClock().now())
+    # From the first of January, so that the set of partitions changes its beginning once a year and not every night.
+    first_day = settings.first_day or settings.first_partition(today).replace(month=1, day=1)
+    return dg.Definitions(
+        assets=repartitioned(ASSETS, first_day=first_day, timezone=settings.timezone),
+        asset_checks=CHECKS,
+        jobs=[dg.define_asset_job(name, selection) for name, selection in JOBS.items()],
+        resources=_resources(settings, dict(resource_overrides or {})),
+        # A process per step would cost more than the steps (ADR 0002); pieces are concurrent inside an asset.
+        executor=dg.in_process_executor,
+    )
+
+
+def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {"settings": settings}
+    clock = overrides.get("clock", ClockResource(**given))
+    ledger = overrides.get("ledger", LedgerResource(**given))
+    return {
+        "settings": settings,
+        "policy": load_policy(),
+        "clock": clock,
+        "ledger": ledger,
+        "effects": EffectsResource(**given, ledger=ledger, clock=clock),
+        "lake": LakeIOManager(root=str(settings.home_path / "lake"), label=settings.label),
+        "media": MediaResource(**given),
+        "warehouse": WarehouseResource(**given),
+        "openai": OpenAIResource(**given),
+        "elevenlabs": ElevenLabsResource(**given),
+        "youtube": YouTubeResource(**given, clock=clock),
+        "blog": BlogResource(**given),
+        "impact": ImpactResource(**given),
+        "product_feed": ProductFeedResource(**given),
+    } | overrides
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return build_defs()

@@ -1,0 +1,228 @@
+"""Drives one day of the business through the asset graph: what ``empire demo`` starts, as a process of its own.
+
+The sandbox's clock is moved from stage to stage, and each stage is one or more runs on the persistent instance. Every
+stage may be driven again at any time: what was decided, paid for or posted is found and not repeated. It decides
+nothing itself and shows nothing; with ``--progress`` it prints one JSON object per line for whoever shows it::
+
+    {"event": "begin", "stage": "make"}
+    {"event": "stage", "stage": "make", "at": "2026-11-21T02:00:00-05:00", "seconds": 41.2, "counts": {"videos": 4}}
+    {"event": "failed", "message": "one sentence"}
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from datetime import time as local_time
+
+import dagster as dg
+import httpx
+
+from affiliate_empire.effects.leases import is_dead, this_process
+from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.ledger import Ledger, open_ledger
+from affiliate_empire.operations.prepare_ledger import prepare_ledger
+from affiliate_empire.operations.work_pieces import pieces_of
+from affiliate_empire.policy import load_policy
+from affiliate_empire.prompts import load_library
+from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.world_clock import WorldClock
+from definitions import build_defs
+
+_DRIVER = "empire/driver"
+_MAKE_AT = local_time(2, 0)
+_SYNC_AT = (local_time(12, 0), local_time(18, 0), local_time(23, 30))
+_SIMULATION_SECONDS = 600.0  # the world replies when it has lived up to the asked instant
+
+
+class RunFailed(EmpireError):
+    """A run of a stage failed; the message is the reason a person needs."""
+
+
+class DayDriver:
+    """One day, stage by stage, on one Dagster instance."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, progress: bool) -> None:
+        if not settings.simulated:
+            raise Misconfigured("Only the sandbox's days are driven: in live modes the clock is nobody's to move.")
+        self._settings = settings
+        self._instance = instance
+        self._progress = progress
+        self._definitions = build_defs(settings)
+        self._clock = WorldClock(settings.world_url)
+        self._policy = load_policy()
+
+    def drive(self, day: date) -> None:
+        """Live the day to the close of its posting window and beyond nothing.
+
+        Raises:
+            EmpireError: a stage failed; the stages before it stand, and driving the day again goes on from there.
+        """
+        url = self._settings.database_url
+        ledger = open_ledger(self._settings.home_path, url.get_secret_value() if url else None, self._settings.mode)
+        try:
+            self._end_runs_left_behind()
+            prepare_ledger(ledger=ledger)
+            calendar = self._settings.calendar
+            self._move_clock(calendar.at(day, _MAKE_AT))
+            self._record_prompts()
+            with self._stage("make") as counts:
+                counts |= self._run("prepare_day", str(day))
+            self._live_to_the_close(day, ledger)
+            with self._stage("close the books") as counts:
+                counts |= self._run("close_day", str(day))
+            with self._stage("score the prompts") as counts:
+                for version in self._versions():
+                    self._run("score_prompts", version)
+                    counts["prompt versions"] = counts.get("prompt versions", 0) + 1
+        finally:
+            ledger.dispose()
+
+    def _live_to_the_close(self, day: date, ledger: Ledger) -> None:
+        """Publications when they are due, results a few times in between, and all results at the window's close."""
+        calendar = self._settings.calendar
+        closes = calendar.posting_window(day)[1]
+        posts = {
+            (piece.slot_at - self._policy.posting(piece.platform).lead, piece.platform)
+            for piece in pieces_of(day, ledger=ledger)
+            if piece.status == "planned"
+        }
+        syncs = {calendar.at(day, each) for each in _SYNC_AT}
+        instants = sorted({at for at, _ in posts} | syncs)
+        while instants:
+            self._move_clock(instants[0])
+            # A day that is driven again has several behind it: they are one.
+            now = self._clock.now()
+            platforms = sorted({platform for at, platform in posts if instants[0] <= at <= now})
+            for platform in platforms:
+                with self._stage(f"publish on {platform}") as counts:
+                    counts |= self._run("publish_pieces", dg.MultiPartitionKey({"day": str(day), "platform": platform}))
+            if now < closes and any(instants[0] <= at <= now for at in syncs):
+                self._sync(day)
+            instants = [at for at in instants if at > now]
+        self._move_clock(closes)
+        # What was clicked and bought after midnight is the next calendar day's.
+        self._sync(day)
+        self._sync(day + timedelta(days=1))
+
+    def _sync(self, day: date) -> None:
+        with self._stage(f"results of {day:%d %b}") as counts:
+            counts |= self._run("sync_results", str(day))
+
+    def _record_prompts(self) -> None:
+        asset = dg.AssetKey("prompt_versions")
+        with self._stage("prompts") as counts:
+            versions = self._versions()
+            self._instance.add_dynamic_partitions("prompt_versions", versions)
+            done = self._instance.get_materialized_partitions(asset)
+            for version in versions:
+                if version not in done:
+                    self._run("record_prompts", version)
+            counts["prompt versions"] = len(versions)
+
+    def _versions(self) -> list[str]:
+        return [template.prompt_version for template in load_library()]
+
+    # ------------------------------------------------------------ Dagster
+    def _run(self, job: str, partition: str) -> dict[str, int]:
+        """One run; returns the rows of each asset it materialized.
+
+        Raises:
+            RunFailed: with the reason of the first step that failed.
+        """
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            partition_key=partition,
+            raise_on_error=False,
+            tags={_DRIVER: this_process()},
+        )
+        if not result.success:
+            raise RunFailed(f"{job} of {partition} failed: {_reason(result)}")
+        counts: dict[str, int] = {}
+        for event in result.all_events:
+            if event.is_step_materialization and event.asset_key is not None:
+                rows = event.materialization.metadata.get("dagster/row_count")
+                if rows is not None:
+                    counts[event.asset_key.to_python_identifier()] = int(str(rows.value))
+        return counts
+
+    def _end_runs_left_behind(self) -> None:
+        """Runs of a driver that was killed: failed, so that nobody waits for them, and their pools' places freed."""
+        open_statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+        for run in self._instance.get_runs(dg.RunsFilter(statuses=open_statuses)):
+            if (driver := run.tags.get(_DRIVER)) and is_dead(driver):
+                self._instance.report_run_failed(run, "Its driver was killed; the day is driven again.")
+                self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+    # ------------------------------------------------------------ the world
+    def _move_clock(self, to: datetime) -> None:
+        if self._clock.now() >= to:
+            return
+        with self._stage("the world lives on"):
+            reply = httpx.post(
+                f"{self._settings.world_url}/_world/clock",
+                json={"to": to.isoformat()},
+                timeout=_SIMULATION_SECONDS,
+                trust_env=False,
+            )
+            if reply.is_error:
+                raise RunFailed(f"The world could not be moved to {to:%Y-%m-%d %H:%M} UTC: {reply.text.strip()[:300]}")
+
+    # ------------------------------------------------------------ telling
+    @contextmanager
+    def _stage(self, stage: str) -> Iterator[dict[str, int]]:
+        self._tell(event="begin", stage=stage)
+        started, counts = time.monotonic(), dict[str, int]()
+        yield counts
+        at = self._clock.now().astimezone(self._settings.calendar.zone).isoformat(timespec="seconds")
+        self._tell(event="stage", stage=stage, at=at, seconds=round(time.monotonic() - started, 2), counts=counts)
+
+    def _tell(self, **event: object) -> None:
+        if self._progress:
+            print(json.dumps(event), flush=True)
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    """What a person needs of a failed run: the failure's own sentence, or the check that did not hold."""
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking:
+                asset = check.asset_key.to_python_identifier()
+                return f"{check.check_name} does not hold for {asset}: {check.description}"
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return data.user_failure_data.description
+            error = data.error
+            while error and error.cause:
+                error = error.cause
+            return error.message.strip() if error else "no reason was given"
+    return "no step failed; see the run in the Dagster UI"
+
+
+def main() -> int:
+    """``python -m runner day --date 2026-11-21 --progress``"""
+    parser = argparse.ArgumentParser(prog="runner", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    day = commands.add_parser("day", help="drive one day of the sandbox")
+    day.add_argument("--date", type=date.fromisoformat, required=True)
+    day.add_argument("--progress", action="store_true", help="one JSON object per line")
+    arguments = parser.parse_args()
+    try:
+        with dg.DagsterInstance.get() as instance:
+            DayDriver(Settings(), instance, progress=arguments.progress).drive(arguments.date)
+    except EmpireError as error:
+        print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -68,8 +68,11 @@ class Lake:
             ) from None
         return pq.read_table(io.BytesIO(data)).to_pandas()
 
-    def exists(self, asset: str, partition: str | None = None) -> bool:
-        return self.path(asset, partition).exists()
+    def partitions(self, asset: str) -> list[str]:
+        """The keys of the partitions that were materialized, sorted."""
+        folder = self.root / asset
+        files = folder.rglob("*.parquet") if folder.exists() else []
+        return sorted("|".join(path.relative_to(folder).with_suffix("").parts) for path in files)
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
@@ -24,7 +26,7 @@ class Artifacts(pa.DataFrameModel):
         strict = True
         coerce = True
         ordered = True
-        unique = ["piece_id", "name"]
+        unique: ClassVar[list[str]] = ["piece_id", "name"]
 
 
 class Texts(Artifacts):
@@ -36,4 +38,4 @@ class Texts(Artifacts):
         strict = True
         coerce = True
         ordered = True
-        unique = ["piece_id"]
+        unique: ClassVar[list[str]] = ["piece_id"]

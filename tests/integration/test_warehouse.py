@@ -30,8 +30,8 @@ COLUMNS = {
     "publications": "publication_id,piece_id,account_id,platform,day,remote_id,url,title,published_at",
     "platform_metrics": "publication_id,observed_at,definition,views,likes,comments",
     "clicks": "click_id,piece_id,day,clicked_at,human",
-    "conversions": "event_id,network,transaction_id,line_id,state,click_id,program_id,day,occurred_at,observed_at,"
-    "sale_change_micros,commission_change_micros",
+    "conversions": "event_id,network,transaction_id,line_id,state,click_id,program_id,currency,day,"
+    "occurred_at,observed_at,sale_change_micros,commission_change_micros",
     "costs": "effect_id,piece_id,day,vendor,operation,cost_micros",
 }
 PIECES = {"a": ("video/question@1", "youtube"), "b": ("video/number@1", "youtube"), "c": ("post/guide@1", "blog")}
@@ -59,6 +59,7 @@ def conversion(event: str, transaction: str, click: str | None, day: date, state
         "state": state,
         "click_id": click,
         "program_id": "impact:1001",
+        "currency": "USD",
         "day": day,
         "occurred_at": at(DAY, 20),
         "observed_at": at(day, 21),
@@ -81,8 +82,10 @@ class Books:
         if path not in paths:
             paths.append(path)
 
-    def build(self, first: date = DAY, last: date = DAY) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
-        return self.warehouse.build(MARTS, first_day=first, last_day=last, lake=self.files, empty=EMPTY)
+    def build(
+        self, first: date = DAY, last: date = DAY, marts: list[str] = MARTS
+    ) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
+        return self.warehouse.build(marts, first_day=first, last_day=last, lake=self.files, empty=EMPTY)
 
 
 @pytest.fixture
@@ -252,6 +255,13 @@ def test_marts_are_byte_equal_when_built_again(books: Books) -> None:
     assert {name: parquet_bytes(frame) for name, frame in first.items()} == {
         name: parquet_bytes(frame) for name, frame in again.items()
     }
+
+
+def test_one_mart_is_built_with_what_it_needs_and_no_more(books: Books) -> None:
+    report, frames = books.build(marts=["daily_pnl"])
+    assert list(frames) == ["daily_pnl"]
+    assert "int_pieces_measured" not in report.seconds
+    assert {test.model for test in report.tests} >= {"daily_pnl", "stg_lake__costs"}
 
 
 def test_a_day_without_anything_has_marts_without_rows(tmp_path: Path, kept_manifest: Path) -> None:

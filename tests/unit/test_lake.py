@@ -29,6 +29,9 @@ def test_partitions_lie_where_the_layout_says(tmp_path: Path) -> None:
     lake.write("strategy", None, FRAME)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {"products/2026-11-21.parquet", "publications/2026-11-21/youtube.parquet", "strategy/all.parquet"}
+    assert lake.partitions("publications") == ["2026-11-21|youtube"]
+    assert lake.partitions("products") == ["2026-11-21"]
+    assert lake.partitions("rankings") == []
 
 
 def test_a_frame_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""What a step made of a day's pieces, as the frame that the lake keeps."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+from sqlalchemy import select
+
+from affiliate_empire.content.frames import Artifacts, Texts
+from affiliate_empire.kernel.ids import canonical_json
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Artifact, Effect, Piece
+
+
+def export_artifacts(day: date, step: str, *, ledger: Ledger) -> pd.DataFrame:
+    """The artifacts of one step for the pieces of a day, ordered by piece and part.
+
+    Returns:
+        ``Texts`` for the steps ``script`` and ``post``, ``Artifacts`` for the others. It holds no time of making, so
+        the same day gives the same bytes on every run.
+    """
+    query = (
+        select(Artifact, Piece, Effect.cost_micros)
+        .join(Piece, Piece.piece_id == Artifact.piece_id)
+        .outerjoin(Effect, Effect.effect_id == Artifact.effect_id)
+        .where(Piece.day == day, Piece.status != "superseded", Artifact.step == step)
+        .order_by(Artifact.piece_id, Artifact.name)
+    )
+    with ledger.begin() as session:
+        rows = [
+            {
+                "piece_id": artifact.piece_id,
+                "name": artifact.name,
+                "prompt_version": piece.prompt_version,
+                "niche": piece.niche,
+                "platform": piece.platform,
+                "media_type": artifact.media_type,
+                "sha256": artifact.sha256,
+                "content": canonical_json(artifact.content),
+                "inputs_sha256": artifact.inputs_sha256,
+                "cost_micros": cost or 0,
+                "title": str(artifact.content.get("title", "")),
+            }
+            for artifact, piece, cost in session.execute(query)
+        ]
+    model = Texts if step in ("script", "post") else Artifacts
+    columns = list(model.to_schema().columns)
+    return model.validate(pd.DataFrame(rows, columns=[*columns, *({"title"} - set(columns))])[columns])

@@ -1,0 +1,102 @@
+"""Working the pieces of a day through one step, several at a time.
+
+A piece that is rejected is quarantined with its reason and the others go on; any other failure is raised once the
+pieces under way have ended. Each piece checkpoints itself in the ledger, so working a day again repeats nothing that
+is done. What a step does is its own verb's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import date
+
+from sqlalchemy import select
+
+from affiliate_empire.effects import WindowClosed
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Piece
+from affiliate_empire.operations.errors import PieceRejected
+
+
+@dataclass
+class PiecesWorked:
+    """What a step did. ``quarantined`` maps a piece to its reason and holds those of earlier runs of the step too.
+
+    ``missed`` are pieces whose window had closed: nothing is wrong with them, and nothing is made up for.
+    """
+
+    step: str
+    made: list[str] = field(default_factory=list)
+    quarantined: dict[str, str] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return len(self.made) + len(self.quarantined)
+
+    @property
+    def healthy(self) -> bool:
+        """At least 95 % were made; below 20 pieces, where one is more than that, at most one was not."""
+        allowed = max(1, self.total // 20)
+        return len(self.quarantined) <= allowed
+
+
+def pieces_of(day: date, *, ledger: Ledger, kind: str | None = None) -> list[Piece]:
+    """The pieces planned for a day that were not superseded, in the order of their slots; also quarantined ones."""
+    query = select(Piece).where(Piece.day == day, Piece.status != "superseded")
+    if kind is not None:
+        query = query.where(Piece.kind == kind)
+    with ledger.begin() as session:
+        return list(session.scalars(query.order_by(Piece.slot_at, Piece.piece_id)))
+
+
+def work_pieces(
+    step: str, pieces: Sequence[Piece], verb: Callable[[str], object], *, ledger: Ledger, at_once: int
+) -> PiecesWorked:
+    """Call a verb for each piece that is not quarantined.
+
+    Args:
+        step: what is done, as a noun (``scripts``); stands before the reason of what it quarantines.
+        pieces: the pieces of one day.
+        verb: takes a piece id; reuses what it already made; raises ``PieceRejected`` for a piece that cannot be made.
+        ledger: where a quarantine is kept.
+        at_once: how many pieces are worked concurrently: what the vendor stands.
+
+    Raises:
+        Exception: the first failure that was not a rejection, after the pieces under way have ended.
+    """
+    worked = PiecesWorked(step)
+    for piece in pieces:
+        if piece.status == "quarantined" and (piece.reason or "").startswith(f"{step}: "):
+            worked.quarantined[piece.piece_id] = (piece.reason or "").removeprefix(f"{step}: ")
+    waiting = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=step) as pool:
+        futures = {pool.submit(verb, piece_id): piece_id for piece_id in waiting}
+        for future in as_completed(futures):
+            piece_id = futures[future]
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is None:
+                worked.made.append(piece_id)
+            elif isinstance(error, PieceRejected):
+                worked.quarantined[piece_id] = str(error)
+                _quarantine(piece_id, f"{step}: {error}", ledger)
+            elif isinstance(error, WindowClosed):
+                worked.missed.append(piece_id)
+            elif failure is None:
+                failure = error
+                pool.shutdown(wait=False, cancel_futures=True)
+    if failure is not None:
+        raise failure
+    worked.made.sort()
+    return worked
+
+
+def _quarantine(piece_id: str, reason: str, ledger: Ledger) -> None:
+    with ledger.begin() as session:
+        piece = session.get_one(Piece, piece_id)
+        piece.status, piece.reason = "quarantined", reason

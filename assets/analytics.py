@@ -1,0 +1,316 @@
+"""Analytics: what happened to the posts, what was earned and spent, and the warehouse's models of it.
+
+The dbt models are assets whose specs are read from the dbt project's own files, without dbt. Only the marts are
+partitioned; their days become lake partitions and are copied to the ledger's schema ``marts``.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pandera.pandas as pa
+
+from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.kernel.money import from_micros
+from affiliate_empire.lake import Lake
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.audit_day import spend_beyond_caps, unbalanced_books
+from affiliate_empire.operations.export import (
+    export_clicks,
+    export_conversions,
+    export_costs,
+    export_platform_metrics,
+)
+from affiliate_empire.operations.save_mart import save_mart
+from affiliate_empire.operations.sync_conversions import sync_conversions
+from affiliate_empire.operations.sync_metrics import sync_metrics
+from affiliate_empire.planning import ContentPlan
+from affiliate_empire.policy import Policy
+from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.youtube import YouTubeClient
+from affiliate_empire.warehouse import BuildReport, Model, Warehouse, load_models
+from assets.checks import claim_holds
+from assets.partitions import DAY_OF_PLATFORM, RESTATED_DAYS, SINCE, UNTIL, day
+from assets.steps import days_of, failing_clearly
+from resources.lake import Frames, to_dagster_type
+from resources.warehouse import PROJECT
+
+_GROUP = "analytics"
+_OWNERS = ["team:growth"]
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=[dg.AssetDep("publications", partition_mapping=DAY_OF_PLATFORM)],
+    group_name=_GROUP,
+    kinds={"youtube", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(PlatformMetrics),
+)
+def platform_metrics(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    youtube: dg.ResourceParam[YouTubeClient],
+    clock: dg.ResourceParam[Clock],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """What platforms counted, with the definition of the count. One row per publication and observation; free.
+
+    Observed anew while it is that day; a past day returns what was observed on it.
+    """
+    problems: list[str] = []
+    with failing_clearly():
+        if settings.calendar.day_of(clock.now()) in days_of(context):
+            problems = sync_metrics(ledger=ledger, youtube=youtube, clock=clock, policy=policy).problems
+        frames = {
+            str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)
+            for each in days_of(context)
+        }
+    return dg.Output(frames, metadata={"problems": dg.MetadataValue.json(problems)})
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=[dg.AssetDep("publications", partition_mapping=DAY_OF_PLATFORM)],
+    group_name=_GROUP,
+    kinds={"postgres", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Clicks),
+)
+def clicks(
+    context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.Output[Frames]:
+    """Hits on tracking links, bots flagged and kept. One row per hit; free."""
+    with failing_clearly():
+        frames = {
+            str(each): export_clicks(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
+        }
+    return dg.Output(frames, metadata={"human": sum(int(frame["human"].sum()) for frame in frames.values())})
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["clicks"],
+    group_name=_GROUP,
+    kinds={"impact", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Conversions),
+)
+def conversions(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    impact: dg.ResourceParam[ImpactClient],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """What networks said about sales, by push and by poll, each thing once. One row per event; free.
+
+    Polled while it is that day; a past day returns what was learned on it.
+    """
+    problems: list[str] = []
+    with failing_clearly():
+        if settings.calendar.day_of(clock.now()) in days_of(context):
+            problems = sync_conversions(ledger=ledger, impact=impact, clock=clock).problems
+        frames = {
+            str(each): export_conversions(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
+        }
+    changed = sum(int(frame["commission_change_micros"].sum()) for frame in frames.values())
+    return dg.Output(
+        frames,
+        metadata={"commission_change_usd": float(from_micros(changed)), "problems": dg.MetadataValue.json(problems)},
+    )
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails"],
+    group_name=_GROUP,
+    kinds={"postgres", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Costs),
+)
+def costs(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
+    """What vendors charged; a lost reply stands at the most it can have cost. One row per cost line; free."""
+    with failing_clearly():
+        frames = {str(each): export_costs(each, ledger=ledger) for each in days_of(context)}
+    spent = sum(int(frame["cost_micros"].sum()) for frame in frames.values())
+    return dg.Output(frames, metadata={"spent_usd": float(from_micros(spent))})
+
+
+@dg.asset_check(asset=costs, blocking=True)
+def spend_within_caps(ledger: dg.ResourceParam[Ledger]) -> dg.AssetCheckResult:
+    """No budget holds more than its cap: per run, day, month, vendor and niche."""
+    return claim_holds(spend_beyond_caps(ledger=ledger))
+
+
+@dg.asset_check(asset=costs, blocking=True)
+def ledger_balances(ledger: dg.ResourceParam[Ledger]) -> dg.AssetCheckResult:
+    """Budgets, reservations and effects add up to each other, to the micro."""
+    return claim_holds(unbalanced_books(ledger=ledger))
+
+
+# ---------------------------------------------------------------- the warehouse
+TESTS_HOLD = "dbt_tests_hold"
+LAKE_FRAMES: dict[str, type[pa.DataFrameModel]] = {
+    "content_plan": ContentPlan,
+    "publications": Publications,
+    "platform_metrics": PlatformMetrics,
+    "clicks": Clicks,
+    "conversions": Conversions,
+    "costs": Costs,
+}
+MODELS = {model.name: model for model in load_models(PROJECT)}
+
+
+def _sources(model: Model) -> set[str]:
+    """The lake assets that a model reads, by whatever way."""
+    return set(model.sources).union(*(_sources(MODELS[up]) for up in model.models))
+
+
+def _days_read(source: str, model: Model) -> dg.PartitionMapping | None:
+    """Which days of a lake asset a mart's day is made from; None is the same day."""
+    if source == "publications":
+        return DAY_OF_PLATFORM
+    if model.partition_column == "money_day":
+        return UNTIL
+    return None if source == "content_plan" else SINCE
+
+
+def _spec(model: Model) -> dg.AssetSpec:
+    mart = model.layer == "marts"
+    # A model upstream is unpartitioned and tells nothing of days, so a mart names the lake's days itself.
+    lake = [
+        dg.AssetDep(name, partition_mapping=_days_read(name, model) if mart else None)
+        for name in sorted(_sources(model) if mart else model.sources)
+    ]
+    columns = [dg.TableColumn(name, description=description) for name, description in model.columns.items()]
+    spec = dg.AssetSpec(
+        model.name,
+        deps=[*model.models, *lake],
+        description=model.description,
+        group_name=_GROUP,
+        owners=[model.owner] if model.owner else _OWNERS,
+        kinds={"dbt", "duckdb", "parquet"} if mart else {"dbt", "duckdb"},
+        metadata={"dagster/column_schema": dg.TableSchema(columns)},
+        partitions_def=day if mart else None,
+    )
+    return spec.with_io_manager_key("lake") if mart else spec
+
+
+def _models_asset(name: str, models: list[Model]) -> dg.AssetsDefinition:
+    """Some models as one asset definition, whose run builds and tests those that are selected."""
+    marts = [model.name for model in models if model.layer == "marts"]
+
+    @dg.multi_asset(
+        name=name,
+        specs=[_spec(model) for model in models],
+        check_specs=[
+            dg.AssetCheckSpec(
+                TESTS_HOLD,
+                asset=mart,
+                blocking=True,
+                description="Every dbt test of the model, and of what it reads, passes.",
+            )
+            for mart in marts
+        ],
+        can_subset=True,
+        pool="duckdb",
+        required_resource_keys={"lake", "warehouse", "ledger"},
+    )
+    def built(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        yield from _built(context, [model.name for model in models])
+
+    return built
+
+
+def _built(context: dg.AssetExecutionContext, models: list[str]) -> Iterator[Any]:
+    """Builds and tests the selected models for the run's days; an old cohort is restated as a whole."""
+    lake: Lake = context.resources.lake.lake
+    warehouse: Warehouse = context.resources.warehouse
+    ledger: Ledger = context.resources.ledger
+    selected = [name for name in models if dg.AssetKey(name) in context.selected_asset_keys]
+    # Views without a day (somebody materializes only them) look at the whole lake.
+    days = days_of(context) if context.has_partition_key or context.has_partition_key_range else []
+    first, last = (days[0], days[-1]) if days else (date.min, date.max)
+    with failing_clearly():
+        report, marts = warehouse.build(
+            selected,
+            first_day=first,
+            last_day=last,
+            lake=_files(lake, first, last),
+            empty={name: model.empty() for name, model in LAKE_FRAMES.items()},
+        )
+        for name in selected:
+            if name in report.skipped:
+                continue
+            if name not in marts:
+                yield dg.MaterializeResult(asset_key=name, metadata={"seconds": report.seconds[name]})
+                continue
+            column = MODELS[name].partition_column or ""
+            frames = {str(each): _rows_of(marts[name], column, each) for each in days}
+            save_mart(name, frames, partition_column=column, ledger=ledger)
+            yield dg.MaterializeResult(
+                asset_key=name,
+                value=frames,
+                metadata=_money(name, frames) | {"seconds": report.seconds[name]},
+                check_results=[_tests_hold(name, report)],
+            )
+    if report.skipped:
+        failed = "; ".join(f"{test.name}: {test.message}" for test in report.tests if not test.passed)
+        raise dg.Failure(
+            f"Not built, because a dbt test failed: {', '.join(report.skipped)} ({failed}).", allow_retries=False
+        )
+
+
+def _files(lake: Lake, first: date, last: date) -> dict[str, list[str]]:
+    """The lake's files that hold what the days' pieces did and what moved the days' money."""
+
+    def near(partition: str) -> bool:
+        each = date.fromisoformat(partition[:10])
+        return (each - last).days <= RESTATED_DAYS and (first - each).days <= RESTATED_DAYS
+
+    return {name: [str(lake.path(name, key)) for key in lake.partitions(name) if near(key)] for name in LAKE_FRAMES}
+
+
+def _rows_of(frame: pd.DataFrame, column: str, each: date) -> pd.DataFrame:
+    return frame[frame[column] == each].reset_index(drop=True)
+
+
+def _tests_hold(name: str, report: BuildReport) -> dg.AssetCheckResult:
+    """The mart's own tests and those of every model it is made from."""
+    reads = {name}
+    for upstream in reversed(MODELS):
+        if any(upstream in MODELS[reader].models for reader in reads):
+            reads.add(upstream)
+    tests = [test for test in report.tests if test.model in reads]
+    failed = {test.name: test.message for test in tests if not test.passed}
+    return dg.AssetCheckResult(
+        passed=not failed,
+        asset_key=name,
+        check_name=TESTS_HOLD,
+        metadata={"tests": len(tests), "failed": dg.MetadataValue.json(failed)},
+    )
+
+
+def _money(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """The sums of a mart's money columns, in dollars."""
+    rows = pd.concat(frames.values())
+    sums = {column.removesuffix("_micros"): rows[column].sum() for column in rows.columns if column.endswith("_micros")}
+    if name == "revenue_lineage":
+        sums.pop("piece_cost")  # repeated on each line of a piece: its sum means nothing
+    return {f"{column}_usd": float(from_micros(int(total))) for column, total in sums.items()}
+
+
+# A definition has one mapping of days per upstream asset: cohorts look ahead of their day, the calendar looks back.
+_CALENDAR = [model for model in MODELS.values() if model.partition_column == "money_day"]
+cohort_models = _models_asset("cohort_models", [model for model in MODELS.values() if model not in _CALENDAR])
+calendar_models = _models_asset("calendar_models", _CALENDAR)

@@ -1,0 +1,230 @@
+"""Content: what is written, spoken, drawn and rendered for the pieces of a plan. Each piece is paid for once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from affiliate_empire.content.frames import Artifacts, Texts
+from affiliate_empire.effects import Effects
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.audit_day import uncited_claims
+from affiliate_empire.operations.export_prompt_version import export_prompt_version
+from affiliate_empire.operations.make_post import make_post
+from affiliate_empire.operations.make_script import make_script
+from affiliate_empire.operations.make_stills import make_stills
+from affiliate_empire.operations.make_thumbnail import make_thumbnail
+from affiliate_empire.operations.make_voiceover import make_voiceover
+from affiliate_empire.operations.prepare_ledger import prepare_ledger
+from affiliate_empire.operations.render_video import render_video
+from affiliate_empire.policy import Policy
+from affiliate_empire.prompts.frames import PromptVersions
+from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
+from affiliate_empire.vendors.openai import OpenAIClient
+from assets.checks import claim_holds, day_of
+from assets.partitions import day, prompt_version
+from assets.steps import failing_clearly, pieces_made, worked
+from resources.lake import Frames, to_dagster_type
+
+# How many pieces a vendor is asked for at once. Rendering takes a processor each.
+_OPENAI_AT_ONCE = 4
+_ELEVENLABS_AT_ONCE = 2
+_RENDERS_AT_ONCE = 2
+
+_PLAN = dg.AssetDep("content_plan")
+_PROMPTS = dg.AssetDep("prompt_versions", partition_mapping=dg.AllPartitionMapping())
+
+
+@dg.asset(
+    partitions_def=prompt_version,
+    group_name="content",
+    kinds={"python", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(PromptVersions),
+)
+def prompt_versions(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
+    """A prompt version: its template, hash, parent and status. One row per version; never changes; free."""
+    with failing_clearly():
+        prepare_ledger(ledger=ledger)
+        frames = {key: export_prompt_version(key, ledger=ledger) for key in context.partition_keys}
+    texts = "\n\n".join(str(frame["template"].iloc[0]) for frame in frames.values())
+    return dg.Output(frames, metadata={"template": dg.MetadataValue.md(texts)})
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=[_PLAN, _PROMPTS],
+    group_name="content",
+    kinds={"openai", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    pool="openai",
+    dagster_type=to_dagster_type(Texts),
+    check_specs=[pieces_made("scripts")],
+)
+def scripts(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    openai: dg.ResourceParam[OpenAIClient],
+    policy: dg.ResourceParam[Policy],
+) -> Iterator[Any]:
+    """Video scripts with the product facts they cite. One row per video piece; about $0.01 each, paid once."""
+
+    def write(piece_id: str) -> object:
+        return make_script(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
+
+    yield from worked(context, write, kind="video", step="script", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=[_PLAN, _PROMPTS],
+    group_name="content",
+    kinds={"openai", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    pool="openai",
+    dagster_type=to_dagster_type(Texts),
+    check_specs=[pieces_made("blog_posts")],
+)
+def blog_posts(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    openai: dg.ResourceParam[OpenAIClient],
+    policy: dg.ResourceParam[Policy],
+) -> Iterator[Any]:
+    """Blog posts with the product facts they cite. One row per post piece; about $0.02 each, paid once."""
+
+    def write(piece_id: str) -> object:
+        return make_post(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
+
+    yield from worked(context, write, kind="post", step="post", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["scripts"],
+    group_name="content",
+    kinds={"elevenlabs", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    pool="elevenlabs",
+    dagster_type=to_dagster_type(Artifacts),
+    check_specs=[pieces_made("voiceovers")],
+)
+def voiceovers(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    elevenlabs: dg.ResourceParam[ElevenLabsClient],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
+) -> Iterator[Any]:
+    """Spoken scripts with the time of every character. One row per video piece; about $0.06 each, paid once."""
+
+    def speak(piece_id: str) -> object:
+        return make_voiceover(
+            piece_id, ledger=ledger, effects=effects, elevenlabs=elevenlabs, media=media, policy=policy
+        )
+
+    yield from worked(context, speak, kind="video", step="voiceover", ledger=ledger, at_once=_ELEVENLABS_AT_ONCE)
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["scripts"],
+    group_name="content",
+    kinds={"openai", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    pool="openai",
+    dagster_type=to_dagster_type(Artifacts),
+    check_specs=[pieces_made("video_clips")],
+)
+def video_clips(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    openai: dg.ResourceParam[OpenAIClient],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
+) -> Iterator[Any]:
+    """The still of every scene, which the video sets in motion. One row per scene; about $0.005 each, paid once."""
+
+    def draw(piece_id: str) -> object:
+        return make_stills(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
+
+    yield from worked(context, draw, kind="video", step="still", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["scripts"],
+    group_name="content",
+    kinds={"openai", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    pool="openai",
+    dagster_type=to_dagster_type(Artifacts),
+    check_specs=[pieces_made("thumbnails")],
+)
+def thumbnails(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    openai: dg.ResourceParam[OpenAIClient],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
+) -> Iterator[Any]:
+    """Thumbnails with their headline. One row per video piece; about $0.005 each, paid once."""
+
+    def draw(piece_id: str) -> object:
+        return make_thumbnail(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
+
+    yield from worked(context, draw, kind="video", step="thumbnail", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["voiceovers", "video_clips", "thumbnails"],
+    group_name="content",
+    kinds={"ffmpeg", "parquet"},
+    owners=["team:content"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Artifacts),
+    check_specs=[pieces_made("videos")],
+)
+def videos(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[Any]:
+    """Finished 9:16 videos that passed quality control. One row per video piece; free, kept until an input changes."""
+
+    def render(piece_id: str) -> object:
+        return render_video(piece_id, ledger=ledger, media=media, profile=settings.render_profile.value, policy=policy)
+
+    yield from worked(context, render, kind="video", step="video", ledger=ledger, at_once=_RENDERS_AT_ONCE)
+
+
+@dg.asset_check(asset=scripts, blocking=True, name="facts_cited")
+def scripts_cite_facts(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
+) -> dg.AssetCheckResult:
+    """No script says of a product what no cited fact says."""
+    return claim_holds(uncited_claims(day_of(context)[0], "video", ledger=ledger, policy=policy))
+
+
+@dg.asset_check(asset=blog_posts, blocking=True, name="facts_cited")
+def blog_posts_cite_facts(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
+) -> dg.AssetCheckResult:
+    """No post says of a product what no cited fact says."""
+    return claim_holds(uncited_claims(day_of(context)[0], "post", ledger=ledger, policy=policy))

@@ -1,0 +1,56 @@
+"""Discovery: what could be sold. Programmes and products as their networks and merchants state them."""
+
+import dagster as dg
+
+from affiliate_empire.catalog.frames import Products
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.sync_catalog import sync_catalog
+from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.product_feed import ProductFeedClient
+from assets.partitions import day
+from assets.steps import days_of, failing_clearly
+from resources.lake import Frames, LakeIOManager, to_dagster_type
+
+
+@dg.asset(
+    partitions_def=day,
+    group_name="discovery",
+    kinds={"impact", "googlemerchant", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Products),
+)
+def products(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    impact: dg.ResourceParam[ImpactClient],
+    product_feed: dg.ResourceParam[ProductFeedClient],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[LakeIOManager],
+) -> dg.Output[Frames]:
+    """Products offered by joined programmes, from Impact and the product feed. One row per product; free.
+
+    Read anew while it is that day; a past day returns what was observed on it. Rows that cannot be used are kept in the
+    ledger with their reason.
+    """
+    frames, counts = {}, {"programs": 0, "rejected_rows": 0}
+    with failing_clearly():
+        for each in days_of(context):
+            if each < settings.calendar.day_of(clock.now()):
+                # Neither source tells its past; what the lake does not hold cannot be observed any more.
+                frames[str(each)] = lake.lake.read("products", str(each))
+                continue
+            synced = sync_catalog(
+                each,
+                ledger=ledger,
+                product_feed=product_feed,
+                impact=impact,
+                clock=clock,
+                feed_program=settings.product_feed_program,
+            )
+            frames[str(each)] = synced.products
+            counts = {"programs": synced.programs, "rejected_rows": len(synced.rejected)}
+    return dg.Output(frames, metadata=counts)

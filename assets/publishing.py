@@ -1,0 +1,101 @@
+"""Publishing: posts on platform accounts. A piece is posted once per account; a closed day never posts."""
+
+import dagster as dg
+
+from affiliate_empire.analytics.frames import Publications
+from affiliate_empire.effects import Effects
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.audit_day import duplicate_publications, quota_overruns, undisclosed_publications
+from affiliate_empire.operations.export import export_publications
+from affiliate_empire.operations.publish_piece import is_due, publish_piece, reconcile_publications
+from affiliate_empire.operations.work_pieces import pieces_of, work_pieces
+from affiliate_empire.policy import Policy
+from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.youtube import YouTubeClient
+from assets.checks import claim_holds, day_of
+from assets.partitions import DAY_OF_PLATFORM, day_and_platform
+from assets.steps import failing_clearly, multi_keys_of
+from resources.lake import Frames, to_dagster_type
+
+# An account's posts follow one another: its rolling window is judged post by post.
+_POSTS_AT_ONCE = 1
+
+
+@dg.asset(
+    partitions_def=day_and_platform,
+    deps=[dg.AssetDep(made, partition_mapping=DAY_OF_PLATFORM) for made in ("videos", "thumbnails", "blog_posts")],
+    group_name="publishing",
+    kinds={"youtube", "git", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Publications),
+)
+def publications(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    clock: dg.ResourceParam[Clock],
+    youtube: dg.ResourceParam[YouTubeClient],
+    blog: dg.ResourceParam[BlogClient],
+    impact: dg.ResourceParam[ImpactClient],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """Posts on one platform, made when their slot is due. One row per post; free; posted once, whatever is rerun."""
+
+    def publish(piece_id: str) -> object:
+        return publish_piece(
+            piece_id,
+            ledger=ledger,
+            effects=effects,
+            youtube=youtube,
+            blog=blog,
+            media=media,
+            policy=policy,
+            calendar=settings.calendar,
+            clock=clock,
+            impact=impact,
+            tracking_url=settings.tracking_url,
+        )
+
+    frames: Frames = {}
+    missed: list[str] = []
+    with failing_clearly():
+        for key, each, platform in multi_keys_of(context):
+            reconcile_publications(
+                each, ledger=ledger, effects=effects, clock=clock, youtube=youtube, blog=blog, platform=platform
+            )
+            pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
+            due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
+            missed += work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE).missed
+            frames[key] = export_publications(each, ledger=ledger, platform=platform)
+    return dg.Output(frames, metadata={"posts": sum(map(len, frames.values())), "missed": len(missed)})
+
+
+@dg.asset_check(asset=publications, blocking=True)
+def every_piece_discloses(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
+) -> dg.AssetCheckResult:
+    """Every post discloses: in its text, by the platform's own flags, and (videos) in picture and voice."""
+    return claim_holds(undisclosed_publications(*day_of(context), ledger=ledger, policy=policy))
+
+
+@dg.asset_check(asset=publications, blocking=True)
+def no_duplicate_publication(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]
+) -> dg.AssetCheckResult:
+    """No piece stands twice on an account, and no post is claimed twice."""
+    return claim_holds(duplicate_publications(ledger=ledger))
+
+
+@dg.asset_check(asset=publications, blocking=True)
+def slots_within_quota(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
+) -> dg.AssetCheckResult:
+    """No account posted more often than its rolling window allows."""
+    return claim_holds(quota_overruns(*day_of(context), ledger=ledger, policy=policy))

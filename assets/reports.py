@@ -1,0 +1,42 @@
+"""Reports: what the owner reads."""
+
+import dagster as dg
+
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.report_day import report_day
+from affiliate_empire.settings import Settings
+from assets.partitions import DAY_OF_PLATFORM, day
+from assets.steps import days_of, failing_clearly
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["strategy_decision", "roi", "daily_pnl", dg.AssetDep("publications", partition_mapping=DAY_OF_PLATFORM)],
+    group_name="reports",
+    kinds={"html"},
+    owners=["team:growth"],
+)
+def daily_report(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """The owner's report of a day: what was made, seen, earned and spent, and what was decided. One HTML page; free."""
+    with failing_clearly():
+        paths = [
+            report_day(
+                each,
+                ledger=ledger,
+                clock=clock,
+                calendar=settings.calendar,
+                home=settings.home_path,
+                label=settings.label,
+            )
+            for each in days_of(context)
+        ]
+    return dg.MaterializeResult(
+        metadata={"report": dg.MetadataValue.path(paths[-1]), "open": dg.MetadataValue.url(paths[-1].as_uri())}
+        | {"world": settings.label, "reports": len(paths)}
+    )

@@ -1,0 +1,106 @@
+"""What every asset's body shares: its days, how it fails, how it works pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from affiliate_empire.kernel.errors import EmpireError
+from affiliate_empire.kernel.money import dollars, from_micros
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.export_artifacts import export_artifacts
+from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
+from affiliate_empire.vendors.errors import VendorUnavailable
+
+_RETRIES = 2
+_WAIT_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 60.0
+
+
+def days_of(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of this run; a run without a partition is a mistake and says so."""
+    keys = context.partition_keys
+    if not keys:
+        raise dg.Failure("No partition was chosen: materialize a day.", allow_retries=False)
+    return [date.fromisoformat(key) for key in keys]
+
+
+def multi_keys_of(context: dg.AssetExecutionContext) -> list[tuple[str, date, str]]:
+    """The run's partition keys of day × platform, each with its two parts."""
+    keys = [key for key in context.partition_keys if isinstance(key, dg.MultiPartitionKey)]
+    if not keys:
+        raise dg.Failure("No partition was chosen: materialize a day of one platform.", allow_retries=False)
+    parts = [(str(key), key.keys_by_dimension) for key in keys]
+    return [(key, date.fromisoformat(of["day"]), of["platform"]) for key, of in parts]
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """Turns the business's errors into Dagster's: what may be tried again is, and what is final never is.
+
+    Which error is which was decided by the vendor's client.
+    """
+    try:
+        yield
+    except VendorUnavailable as error:
+        wait = min(error.retry_after or _WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait) from error
+    except EmpireError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def pieces_made(asset: str) -> dg.AssetCheckSpec:
+    """The claim that a step made nearly all of its pieces."""
+    return dg.AssetCheckSpec(
+        "pieces_made",
+        asset=asset,
+        description="At least 95 % of the pieces were made; below 20 pieces, at most one was quarantined.",
+    )
+
+
+def worked(
+    context: dg.AssetExecutionContext,
+    verb: Callable[[str], object],
+    *,
+    kind: str | None,
+    step: str,
+    ledger: Ledger,
+    at_once: int,
+) -> Iterator[Any]:
+    """Works the pieces of each day and yields the frames that were made, then the check ``pieces_made``.
+
+    Args:
+        context: the asset's.
+        verb: makes one piece, by its id.
+        kind: ``video`` or ``post``; None for both.
+        step: the artifacts' step, as the ledger names it.
+        ledger: where pieces and artifacts are.
+        at_once: how many pieces are worked at once.
+    """
+    name = context.asset_key.to_python_identifier()
+    done: dict[str, PiecesWorked] = {}
+    with failing_clearly():
+        for day in days_of(context):
+            pieces = pieces_of(day, ledger=ledger, kind=kind)
+            done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once)
+        frames = {key: export_artifacts(date.fromisoformat(key), step, ledger=ledger) for key in done}
+    quarantined = {piece: reason for work in done.values() for piece, reason in work.quarantined.items()}
+    spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
+    yield dg.Output(
+        frames,
+        metadata={
+            "pieces": sum(len(work.made) for work in done.values()),
+            "quarantined": len(quarantined),
+            "spent_usd": float(from_micros(spent)),
+            "spent": dollars(spent),
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name="pieces_made",
+        passed=all(work.healthy for work in done.values()),
+        metadata={"quarantined": dg.MetadataValue.json(quarantined)},
+    )
