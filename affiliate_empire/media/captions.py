@@ -27,7 +27,7 @@ CAPTION_FONT = "Montserrat ExtraBold"
 CAPTION_SIZE = 134.0  # ASS size: ascent and descent together; an em of 86 pixels
 CAPTION_OUTLINE = 8
 LINE_HEIGHT = 0.78  # of the ASS size, which holds more air than two lines of a caption want
-CAPTION_CENTRE_Y = 1235
+CAPTION_CENTRE_Y = 1330
 LINES = 2
 
 LABEL_SIZE = 62.0
@@ -200,7 +200,7 @@ _HEADER = (
     "Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, "
     "MarginV, Encoding\n"
     f"Style: Caption,{CAPTION_FONT},{CAPTION_SIZE:g},&H00FFFFFF,&H00FFFFFF,&H00140F0C,&H78000000,0,0,0,0,100,100,0,0,1,"
-    f"{CAPTION_OUTLINE},4,5,0,0,0,-1\n"
+    f"{CAPTION_OUTLINE},0,5,0,0,0,-1\n"
     f"Style: Label,{CAPTION_FONT},{LABEL_SIZE:g},&H00FFFFFF,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,"
     "0,0,5,0,0,0,-1\n"
     "Style: Plate,Montserrat ExtraBold,20,&H001A1410,&H00FFFFFF,&H00000000,&H00000000,0,0,0,0,100,100,0,0,1,"

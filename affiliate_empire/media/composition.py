@@ -20,7 +20,8 @@ from affiliate_empire.media.captions import CANVAS
 FPS = 30
 TAIL_SECONDS = 0.6  # of picture after the last word
 FADE_FRAMES = 12
-LONGEST_SHOT_SECONDS = 6.5  # a longer scene is shown in two framings
+LONGEST_SHOT_SECONDS = 6.5  # a longer scene is shown in several framings
+CLOSER = 1.25  # how much nearer every second framing of one still is
 ZOOM = 0.12  # growth of a push or pull
 TRAVEL = 0.10  # of the picture's side that a pan passes over, at most
 
@@ -45,12 +46,18 @@ PROFILES = {"full": Profile("full", *CANVAS), "light": Profile("light", 270, 480
 
 @dataclass(frozen=True)
 class Shot:
-    """A still on the screen for a number of frames, the crossfades at both ends included."""
+    """A still on the screen for a number of frames, the crossfades at both ends included.
+
+    A change of stills is a crossfade of ``FADE_FRAMES``; a change of framing of one still is a cut, and ``closer``.
+    """
 
     still: int
     first_frame: int
     frames: int
     motion: Motion
+    closer: bool = False
+    fade_in: int = 0
+    fade_out: int = 0
 
 
 def profile_named(name: str) -> Profile:
@@ -119,11 +126,15 @@ def shots(starts: Sequence[float], stills: int, frames: int) -> list[Shot]:
         if first - kept[-1][1] >= 2 * FADE_FRAMES and frames - first >= 2 * FADE_FRAMES:
             kept.append((still, first))
     result: list[Shot] = []
+    closer = False
     for number, (still, first) in enumerate(kept):
-        half = FADE_FRAMES // 2
-        begin = first - half if number else 0
-        end = kept[number + 1][1] + half if number + 1 < len(kept) else frames
-        result.append(Shot(still, begin, end - begin, _MOTIONS[number % len(_MOTIONS)]))
+        until = kept[number + 1][1] if number + 1 < len(kept) else frames
+        fade_in = FADE_FRAMES if number and kept[number - 1][0] != still else 0
+        fade_out = FADE_FRAMES if number + 1 < len(kept) and kept[number + 1][0] != still else 0
+        closer = not closer if number and not fade_in else False
+        begin, end = first - fade_in // 2, until + fade_out // 2
+        motion = _MOTIONS[number % len(_MOTIONS)]
+        result.append(Shot(still, begin, end - begin, motion, closer, fade_in, fade_out))
     return result
 
 
@@ -140,22 +151,20 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
     """
     chains: list[str] = []
     runs: list[str] = []
-    final = len(sequence) - 1
     for number, shot in enumerate(sequence):
-        before = FADE_FRAMES if number else 0
-        after = FADE_FRAMES if number < final else 0
-        parts = [("in", 0, before), ("body", before, shot.frames - after), ("out", shot.frames - after, shot.frames)]
+        fade_out = shot.frames - shot.fade_out
+        parts = [("in", 0, shot.fade_in), ("body", shot.fade_in, fade_out), ("out", fade_out, shot.frames)]
         parts = [part for part in parts if part[2] > part[1]]
         source, motion = _moving(shot, profile)
         prepared = "".join(f"[{name}{number}p]" for name, _, _ in parts)
-        chains.append(f"[{number}:v]{_prepared(source)},split={len(parts)}{prepared}")
+        chains.append(f"[{number}:v]{_prepared(source, CLOSER if shot.closer else 1.0)},split={len(parts)}{prepared}")
         chains += [
             f"[{name}{number}p]loop=loop={until - begin}:size=1:start=0,settb=1/{FPS},setpts=N+{begin},"
             f"{motion.format(lead=begin)},trim=start_frame=1,"
             f"format=yuv420p,setsar=1,setpts=PTS-STARTPTS,fps={FPS}[{name}{number}]"
             for name, begin, until in parts
         ]
-        if number:
+        if shot.fade_in:
             fade = f"xfade=transition=fade:duration={FADE_FRAMES / FPS:.6f}:offset=0,format=yuv420p"
             chains.append(f"[out{number - 1}][in{number}]{fade}[fade{number}]")
             runs.append(f"[fade{number}]")
@@ -167,12 +176,12 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
     return ";".join(chains)
 
 
-def _prepared(size: tuple[int, int]) -> str:
-    """Filters that bring a picture of any shape to a size once, without bars and in BT.709."""
-    cover = f"{size[0]}:{size[1]}"
+def _prepared(size: tuple[int, int], closeness: float) -> str:
+    """Filters that bring a picture of any shape to a size once, without bars and in BT.709, its middle enlarged."""
+    cover = f"{_even(size[0] * closeness)}:{_even(size[1] * closeness)}"
     return (
         f"scale={cover}:force_original_aspect_ratio=increase:flags=lanczos:out_color_matrix=bt709:out_range=tv,"
-        f"crop={cover},format=yuv420p"
+        f"crop={size[0]}:{size[1]},format=yuv420p"
     )
 
 

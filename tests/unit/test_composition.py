@@ -44,12 +44,16 @@ def test_shots_cover_every_frame_and_meet_in_crossfades(lengths: list[float], st
     assert sequence[0].first_frame == 0
     assert sequence[-1].first_frame + sequence[-1].frames == frames
     for shot, following in pairwise(sequence):
-        assert shot.first_frame + shot.frames == following.first_frame + FADE_FRAMES
+        fade = 0 if shot.still == following.still else FADE_FRAMES
+        assert shot.fade_out == following.fade_in == fade
+        assert shot.first_frame + shot.frames == following.first_frame + fade
         assert shot.still <= following.still
         assert shot.motion != following.motion
-    for number, shot in enumerate(sequence):
-        fades = (number > 0) + (number < len(sequence) - 1)
-        assert shot.frames >= fades * FADE_FRAMES
+        # One still's framings differ, or the cut between them would be a stumble.
+        assert shot.still != following.still or shot.closer != following.closer
+    assert sequence[0].fade_in == sequence[-1].fade_out == 0
+    for shot in sequence:
+        assert shot.frames >= shot.fade_in + shot.fade_out
         assert shot.still < stills
 
 
