@@ -88,7 +88,8 @@ def conversion_changes(events: pd.DataFrame) -> pd.DataFrame:
 
     After each event of a transaction line the line is derived anew from all events so far; the change is the
     difference. So the changes of a line add up to its present amounts, and an event that adds nothing (a late repeat)
-    changes nothing.
+    changes nothing. Events learned at one instant (one poll's row) count together: all carry the state after them, the
+    first of them the change.
 
     Args:
         events: rows of ``conversion_events`` with **all** events of the lines they belong to.
@@ -105,8 +106,9 @@ def conversion_changes(events: pd.DataFrame) -> pd.DataFrame:
         named = dict(zip(_KEY, key if isinstance(key, tuple) else (key,), strict=True))
         learned = group.assign(stage=group["kind"].map(_STAGE)).sort_values(["observed_at", "stage", "event_id"])
         before = {"sale_micros": 0, "commission_micros": 0}
-        for count, event in enumerate(learned.drop(columns="stage").to_dict("records"), start=1):
-            now = _current(named, learned.iloc[:count].drop(columns="stage"))
+        learned = learned.drop(columns="stage")
+        for event in learned.to_dict("records"):
+            now = _current(named, learned[learned["observed_at"] <= event["observed_at"]])
             rows.append(
                 {str(name): value for name, value in event.items()}
                 | {"conversion_id": now["conversion_id"], "state": now["state"]}

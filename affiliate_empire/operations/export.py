@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 
 from affiliate_empire.analytics.conversions import EVENT_COLUMNS, conversion_changes
 from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications, columns_of
@@ -112,16 +112,6 @@ def export_performance(day: date, *, ledger: Ledger, calendar: BusinessCalendar)
     """What each product's pieces brought before a day began: ``ranking.ProductPerformance``."""
     with ledger.begin() as session:
         return load_performance(session, before=calendar.midnight(day), before_day=day)
-
-
-def newest_day_with_events(*, ledger: Ledger, calendar: BusinessCalendar) -> date | None:
-    """The last business day on which a click or conversion was seen; None before the first."""
-    with ledger.begin() as session:
-        latest = [
-            session.scalar(select(func.max(column))) for column in (Click.clicked_at, ConversionEvent.observed_at)
-        ]
-    seen = [instant for instant in latest if instant is not None]
-    return calendar.day_of(max(seen)) if seen else None
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

@@ -164,6 +164,14 @@ def test_changes_add_up_to_what_stands_in_any_order_of_arrival() -> None:
     assert conversion_changes(events.iloc[:0]).empty
 
 
+def test_events_of_one_row_carry_the_state_after_all_of_them() -> None:
+    said = events_from_action(action(State="APPROVED", Payout="1.20", Amount="29.99"), NOON)
+    assert len(said) == 2
+    changes = conversion_changes(pd.DataFrame(said))
+    assert set(changes["state"]) == {"approved"}
+    assert sorted(changes["commission_change_micros"]) == [0, 1_200_000]
+
+
 def test_payouts_by_transaction_are_those_of_the_current_state() -> None:
     other = events_from_push(push(ActionId="1001.5523.119"), NOON)
     rows = [ConversionEvent(**event) for event in [*HISTORY[:3], *other]]

@@ -100,6 +100,13 @@ def test_without_a_price_fact_no_price_may_be_said() -> None:
     assert check_script(script(hook="What do you get for $49.99?"), without, POLICY)
 
 
+def test_a_product_may_be_named_by_its_name() -> None:
+    facts = FACTS | {"F1": "Name: Charcoal Detox Face Scrub"}
+    assert check_script(script(title="What Is the Charcoal Detox Face Scrub?"), facts, POLICY) == []
+    assert check_script(script(title="What Is the Charcoal Detox Face Scrub?"), FACTS, POLICY)
+    assert check_script(script("It is a detoxifying miracle."), facts, POLICY)
+
+
 def test_citations_must_exist_and_there_must_be_one() -> None:
     assert any("F9 does not exist" in reason for reason in check_script(script(cites=("F4", "F9")), FACTS, POLICY))
     silent = Script(
