@@ -93,7 +93,14 @@ def _refusal(scope: str, amount: int, cap: int, left: int) -> BudgetRefused:
 
 def book(session: Session, effect: Effect, cost_micros: int, caps: Caps) -> None:
     """Turn an effect's reservation into what it cost."""
-    held = _held(session, effect)
+    ended = (
+        update(Reservation)
+        .where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
+        .values(spent_micros=cost_micros)
+        .returning(Reservation.scope, Reservation.reserved_micros)
+        .execution_options(synchronize_session=False)
+    )
+    held = {scope: reserved for scope, reserved in session.execute(ended)}
     if not held and cost_micros > 0:
         # Nothing was expected to be charged, but was: every scope must show it.
         scopes = scopes_of(effect, caps)
@@ -104,33 +111,24 @@ def book(session: Session, effect: Effect, cost_micros: int, caps: Caps) -> None
             ]
         )
         session.execute(upsert.on_conflict_do_nothing())
-        rows = [{"effect_id": effect.effect_id, "scope": scope, "reserved_micros": 0} for scope in scopes]
+        rows = [
+            {"effect_id": effect.effect_id, "scope": scope, "reserved_micros": 0, "spent_micros": cost_micros}
+            for scope in scopes
+        ]
         session.execute(insert(Reservation).values(rows))
         held = dict.fromkeys(scopes, 0)
-    session.execute(
-        update(Reservation)
-        .where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
-        .values(spent_micros=cost_micros)
-    )
     _move(session, held, cost_micros)
 
 
 def release(session: Session, effect: Effect) -> None:
     """Give an effect's reservation back: it is proven that nothing was charged."""
-    held = _held(session, effect)
-    session.execute(
-        delete(Reservation).where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
-    )
-    _move(session, held, 0)
-
-
-def _held(session: Session, effect: Effect) -> dict[str, int]:
-    rows = session.execute(
-        select(Reservation.scope, Reservation.reserved_micros)
+    freed = (
+        delete(Reservation)
         .where(Reservation.effect_id == effect.effect_id, Reservation.spent_micros.is_(None))
-        .order_by(Reservation.scope)
+        .returning(Reservation.scope, Reservation.reserved_micros)
+        .execution_options(synchronize_session=False)
     )
-    return {scope: reserved for scope, reserved in rows}
+    _move(session, {scope: reserved for scope, reserved in session.execute(freed)}, 0)
 
 
 def _move(session: Session, held: dict[str, int], cost_micros: int) -> None:

@@ -65,6 +65,7 @@ LEASE = timedelta(minutes=30)
 
 # One lost reply may be followed by one more commit of the same handle within a call; a second one is left to a rerun.
 _COMMITS = 2
+_FIRST = "{}#1"
 _LOST_ATTEMPTS = 2
 _REFUSED_ATTEMPTS = 3
 
@@ -126,9 +127,12 @@ class Effects:
             VendorUnavailable: it did not happen and may be tried again, or (``ReplyLost``) nobody can say yet.
             VendorRefused: it did not happen and will not.
         """
+        return self._perform(intent, act)
+
+    def _perform(self, intent: Intent, act: Act, *, only_new: bool = False) -> Receipt:
         if self.read_only:
-            return self._settled_before(intent)
-        claim = self._claim(intent)
+            return self._settled_before(intent, only_new=only_new)
+        claim = self._claim(intent, only_new=only_new)
         if isinstance(claim, Receipt):
             return claim
         with self._working_on(claim):
@@ -183,15 +187,17 @@ class Effects:
             quota=quota,
             price_version=price_version,
         )
+        attempt: str | Receipt = _FIRST.format(step_key)
+        first = True
         while True:
-            attempt = self._next_attempt(intent, retry_refused=retry_refused)
             if isinstance(attempt, Receipt):
                 return attempt
             try:
-                return self.perform(replace(intent, key=attempt), PaidCall(call))
-            except (ReplyLost, _WasLost):
+                # Nearly every step is new: its first attempt is claimed without looking for others before.
+                return self._perform(replace(intent, key=attempt), PaidCall(call), only_new=first)
+            except (ReplyLost, _WasLost, _WasThere):
                 # Booked as lost by now: the next round makes the one new attempt, or says that there was one.
-                continue
+                attempt, first = self._next_attempt(intent, retry_refused=retry_refused), False
 
     def reconcile_open(self, resolver: Callable[[OpenEffect], Act | None], day: date | None = None) -> list[Reconciled]:
         """Read what became of every effect that was left open; sends nothing. Called at the start of publish runs.
@@ -209,19 +215,21 @@ class Effects:
         return [one for one in found if one is not None]
 
     # ------------------------------------------------------------------ claiming
-    def _settled_before(self, intent: Intent) -> Receipt:
+    def _settled_before(self, intent: Intent, *, only_new: bool) -> Receipt:
         with self.ledger.begin() as session:
             effect = session.scalars(select(Effect).where(Effect.key == intent.key)).one_or_none()
         if effect is not None and effect.state == State.SETTLED and effect.fingerprint == intent.fingerprint:
             return _receipt(effect)
+        if only_new and effect is not None:
+            raise _WasThere
         raise ReadOnly(
             f"{intent.vendor} {intent.operation} was not sent: EMPIRE_MODE=live-readonly neither spends nor posts; "
             "use live mode to go on."
         )
 
-    def _claim(self, intent: Intent) -> _Claim | Receipt:
+    def _claim(self, intent: Intent, *, only_new: bool) -> _Claim | Receipt:
         """One transaction: intend, check, reserve, take. When it raises in there, nothing of it remains."""
-        outcome = self._take_in_transaction(lambda session: self._decide(session, intent))
+        outcome = self._take_in_transaction(lambda session: self._decide(session, intent, only_new))
         if isinstance(outcome, EffectError):
             raise outcome
         return outcome
@@ -238,17 +246,19 @@ class Effects:
                 _at_work.discard(self._mark(outcome))
             raise
 
-    def _decide(self, session: Session, intent: Intent) -> _Claim | Receipt | EffectError:
+    def _decide(self, session: Session, intent: Intent, only_new: bool) -> _Claim | Receipt | EffectError:
         """Take the key's row, or say what stands instead. A returned error keeps its changes, a raised one does not."""
         epoch, now = _epoch_and_time(session)
-        new = self._insert(session, intent, 0, epoch)
-        effect = session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one_or_none()
+        effect = self._insert(session, intent, 0, epoch)
         if effect is None:
-            raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
-        if not new:
-            self._refuse_if_busy(effect, now)
+            effect = session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one_or_none()
+            if effect is None:
+                raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
             if effect.state == State.SETTLED and effect.fingerprint == intent.fingerprint:
                 return _receipt(effect)
+            if only_new:
+                raise _WasThere
+            self._refuse_if_busy(effect, now)
             _refuse_other_epoch(effect, epoch)
             if _is_abandoned_call(effect):
                 return self._book_lost(session, effect)
@@ -259,7 +269,8 @@ class Effects:
                 return _window_closed(effect.key, intent.deadline_at)
         return self._take(session, effect, intent)
 
-    def _insert(self, session: Session, intent: Intent, number: int, epoch: int) -> bool:
+    def _insert(self, session: Session, intent: Intent, number: int, epoch: int) -> Effect | None:
+        """A new row, which its transaction alone sees; None when the key is taken."""
         row = insert(Effect).values(
             effect_id=derived_id("ef", intent.key, number),
             key=intent.key,
@@ -276,7 +287,7 @@ class Effects:
             claims=0,
             epoch=epoch,
         )
-        return session.scalar(row.on_conflict_do_nothing().returning(Effect.effect_id)) is not None
+        return session.scalars(row.on_conflict_do_nothing().returning(Effect)).one_or_none()
 
     def _refuse_if_busy(self, effect: Effect, now: datetime) -> None:
         owner = effect.lease_owner
@@ -318,8 +329,10 @@ class Effects:
         number = 1 + (session.scalar(retired) or 0)
         effect.key = f"{intent.key}~{number}"
         session.flush()
-        self._insert(session, intent, number, epoch)
-        return session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one()
+        new = self._insert(session, intent, number, epoch)
+        if new is None:
+            raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
+        return new
 
     def _take(self, session: Session, effect: Effect, intent: Intent) -> _Claim:
         """Make a row this worker's; without a handle it starts afresh. Locks go from effect to account to budgets."""
@@ -589,13 +602,13 @@ class Effects:
         numbered = re.compile(re.escape(step_key) + r"#(\d+)")
         attempts = {int(match[1]): row for row in rows if (match := numbered.fullmatch(row.key))}
         if not attempts:
-            return f"{step_key}#1"
+            return _FIRST.format(step_key)
         same = [row for row in attempts.values() if row.fingerprint == intent.fingerprint]
         for row in same:
             if row.state == State.SETTLED:
                 return _receipt(row)
         if self.read_only:
-            return f"{step_key}#1"  # which is refused
+            return _FIRST.format(step_key)  # which is refused
         newest = max(attempts)
         last = attempts[newest]
         free_of_charge = last.state == State.REFUSED and not last.cost_micros
@@ -683,6 +696,10 @@ class Effects:
                 after = State.PREPARED
             _set(effect, after)
         return Reconciled(claim.effect_id, claim.key, before, after)
+
+
+class _WasThere(EffectError):
+    """The first attempt of a step exists already: which attempt is next must be looked up."""
 
 
 class _WasLost(EffectError):

@@ -144,6 +144,8 @@ def place_data(folder: Path) -> Path:
     if (folder / "location.json").exists() or server_user(data).reaches(folder):
         return data
     data = _outside_folder(secrets.token_hex(8)) / "data"
+    # Whoever finds the folder, perhaps long after its home is gone, can tell whose it was.
+    replace_text(data.with_name("home.txt"), f"{folder.parent}\n")
     _write_note(folder / "location.json", folder, data)
     return data
 
