@@ -25,7 +25,10 @@ from affiliate_empire.effects import (
     State,
 )
 from affiliate_empire.effects.report import exceeded, imbalances
+from affiliate_empire.effects.resolve import Finding, resolve_effect
+from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.installation import bump_epoch
 from affiliate_empire.ledger.tables import Alert, Budget, Effect
 from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
 from tests.factories.effects import DAY, NOON, WIDE, Killed, MortalLedger, workers
@@ -222,6 +225,33 @@ def test_a_call_under_way_is_left_alone(ledger: Ledger) -> None:
 
     pay(workers(ledger), call)
     assert (inner, budget(ledger)) == (["f", "g"], (0, 40))
+
+
+# ---------------------------------------------------------------- copies of the ledger
+def test_after_a_copy_an_unpaid_call_waits_for_the_owner(ledger: Ledger) -> None:
+    vendor = Vendor(UNAVAILABLE)
+    with pytest.raises(VendorUnavailable):
+        pay(workers(ledger), vendor)
+    with ledger.begin() as session:
+        bump_epoch(session, "copied")
+    with pytest.raises(EffectParked, match="restored or copied"):
+        pay(workers(ledger), vendor)
+    assert vendor.calls == 1
+    key = "pc_1:script#1"
+    resolve_effect(key, Finding.DID_NOT_HAPPEN, ledger=ledger, clock=FixedClock(NOON), caps=WIDE)
+    assert pay(workers(ledger), vendor).remote_id == "req_2"
+
+
+def test_after_a_copy_a_call_left_behind_is_booked_when_the_owner_says_that_it_happened(ledger: Ledger) -> None:
+    with pytest.raises(Killed):
+        pay(workers(MortalLedger(ledger, 1, committed=True)), Vendor())
+    with ledger.begin() as session:
+        bump_epoch(session, "restored")
+    with pytest.raises(EffectParked):
+        pay(workers(ledger), Vendor())
+    key = "pc_1:script#1"
+    assert resolve_effect(key, Finding.HAPPENED, ledger=ledger, clock=FixedClock(NOON), caps=WIDE) is State.LOST
+    assert budget(ledger) == (0, 100)
 
 
 # ---------------------------------------------------------------- caps
