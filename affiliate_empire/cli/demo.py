@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from affiliate_empire.analytics.roi import roi_by
 from affiliate_empire.catalog.feed import parse_feed
 from affiliate_empire.cli.services import Services
 from affiliate_empire.cli.witness import Agreement, Witness, compare
@@ -33,6 +34,9 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.open import dagster_url, open_ledger
 from affiliate_empire.ledger.tables import Piece
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.decide_strategy import load_decision
+from affiliate_empire.operations.outcomes import load_outcomes
+from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.total_day import DayTotals, total_day
 from affiliate_empire.settings import Mode, Settings
 
@@ -103,7 +107,9 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         new_posts = len(totals.posts) - len(before[day].posts if day in before else {})
         new_charges = sum(int(c["micros"]) for c in witness.charges) - charges_before
         summary = summarise(settings, totals, agreement, time.monotonic() - started, new_posts, new_charges)
-        show(settings, totals, agreement, summary, ledger, out)
+        show(settings, totals, agreement, summary, out)
+        show_returns(settings, day, ledger, out)
+        show_files(settings, totals, agreement, summary, out)
         if json_file:
             json_file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         if agreement.problems:
@@ -255,7 +261,6 @@ def show(
     totals: DayTotals,
     agreement: Agreement,
     summary: dict[str, Any],
-    ledger: Ledger,
     out: Console,
 ) -> None:
     """Print what the day came to, each figure beside the witness's."""
@@ -266,11 +271,47 @@ def show(
     table.add_row("pieces made", made, "")
     table.add_row("posts", str(summary["posts"]), str(agreement.posts))
     table.add_row("views", f"{totals.views:,}", "")
-    table.add_row("clicks", f"{summary['clicks']:,}", f"{agreement.clicks:,}")
+    table.add_row("clicks, bots included", f"{summary['clicks']:,}", f"{agreement.clicks:,}")
     table.add_row("conversions", str(summary["conversions"]), "")
     table.add_row("earned", dollars(totals.revenue_micros), dollars(agreement.revenue_micros))
     table.add_row("spent", dollars(totals.cost_micros), dollars(agreement.charges_micros))
     out.print(table)
+
+
+def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) -> None:
+    """Print what each platform and prompt version brought, what was decided, and which caps bound the plan."""
+    far = datetime.max.replace(tzinfo=UTC)
+    with ledger.begin() as session:
+        outcomes = load_outcomes(session, as_of=far, first_day=day, last_day=day)
+    for column, heading in (("platform", "platform"), ("prompt_version", "prompt version")):
+        table = Table(title=f"Return by {heading} · {settings.label}", title_style="bold", title_justify="left")
+        for name in (heading, "pieces", "views", "human clicks", "sales", "earned", "spent", "ROI"):
+            table.add_column(name, justify="left" if name == heading else "right")
+        for row in roi_by(outcomes, column).to_dict("records"):
+            table.add_row(
+                row[column],
+                str(row["pieces"]),
+                f"{row['views']:,}",
+                f"{row['clicks']:,}",
+                str(row["conversions"]),
+                dollars(int(row["commission_micros"])),
+                dollars(int(row["cost_micros"])),
+                f"{row['roi_percent']:+,.0f} %" if row["cost_micros"] else "–",
+            )
+        out.print(table)
+    decision = load_decision(day, ledger=ledger)
+    if decision is not None:
+        out.print(f"[bold]Decided for the next day[/] (strategy {decision.version}, {settings.label})")
+        for reason in decision.reasons:
+            out.print(f"  {reason}", highlight=False)
+    for bound in load_plan_evidence(day, ledger=ledger)["bounds"]:
+        out.print(f"Bound by a cap: {bound['reason']}", highlight=False)
+
+
+def show_files(
+    settings: Settings, totals: DayTotals, agreement: Agreement, summary: dict[str, Any], out: Console
+) -> None:
+    """Print where the day's files lie and whether the witness agrees."""
     for piece, reason in totals.quarantined.items():
         out.print(f"Quarantined {piece}: {reason}")
     for path in totals.videos:

@@ -87,8 +87,8 @@ def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> 
 
     known_clicks = {click for other in elsewhere for click in other.clicks}
     clicks = {click["click_id"] for click in witness.clicks} - known_clicks
-    if lost := len(clicks - totals.clicks):
-        problems.append(f"{lost} clicks were acknowledged and are not in the ledger.")
+    if missing := len(clicks - totals.clicks):
+        problems.append(f"{missing} clicks were acknowledged and are not in the ledger.")
     if (invented := len(totals.clicks - clicks)) > witness.uncertain_clicks:
         problems.append(f"{invented} clicks are in the ledger and nobody made them.")
 

@@ -22,7 +22,7 @@ def new_ulid(at: datetime) -> str:
 
 
 def new_ulids(at: datetime, count: int) -> list[str]:
-    """``count`` ULIDs of one instant; one system call for all their random bits (the redirect makes them in batches)."""
+    """``count`` ULIDs of one instant, with one system call for all their random bits: the redirect makes batches."""
     milliseconds = int(at.timestamp() * 1000)
     time_part = "".join(_CROCKFORD[(milliseconds >> shift) & 31] for shift in range(45, -1, -5))
     random_bytes = secrets.token_bytes(10 * count)

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from affiliate_empire.analytics.conversions import current_state
 from affiliate_empire.ledger import Ledger
@@ -62,7 +63,7 @@ def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
         newest = (
             select(MetricSnapshot)
             .where(MetricSnapshot.publication_id.in_([p.publication_id for p in publications]))
-            .distinct(MetricSnapshot.publication_id)
+            .ext(distinct_on(MetricSnapshot.publication_id))
             .order_by(MetricSnapshot.publication_id, MetricSnapshot.observed_at.desc())
         )
         views = sum(snapshot.views for snapshot in session.scalars(newest))

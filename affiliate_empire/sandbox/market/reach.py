@@ -123,8 +123,8 @@ def fatigue(
 
 
 def conversion(post: Performance, *, appeal: float, price: float, same_item: bool) -> float:
-    """The share of visitors of a product page who buy."""
-    value = 0.05 * math.exp(post.purse + appeal - 0.10 * math.log(max(price, 1.0) / 70))
+    """The share of visitors of a product page who buy; fewer the dearer it is, by a constant elasticity."""
+    value = 0.045 * math.exp(post.purse + appeal - 0.6 * math.log(max(price, 1.0) / 70))
     if not post.seen.disclosed:
         value *= 0.75  # who finds out later trusts less
     if not same_item:
