@@ -142,7 +142,7 @@ class DayDriver:
             tags={_DRIVER: this_process()},
         )
         if not result.success:
-            raise RunFailed(f"{job} of {partition} failed: {_reason(result)}")
+            raise RunFailed(f"{job} of {partition} failed: {failure_of(result)}")
         counts: dict[str, int] = {}
         for event in result.all_events:
             if event.is_step_materialization and event.asset_key is not None:
@@ -187,7 +187,7 @@ class DayDriver:
             print(json.dumps(event), flush=True)
 
 
-def _reason(result: dg.ExecuteInProcessResult) -> str:
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
     """What a person needs of a failed run: the failure's own sentence, or the check that did not hold."""
     for event in result.all_events:
         if event.event_type_value == "ASSET_CHECK_EVALUATION":

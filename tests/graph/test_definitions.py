@@ -16,29 +16,18 @@ from definitions import ASSETS
 from tests.graph.graph import SNAPSHOT, definitions, described
 
 REPOSITORY = Path(__file__).parents[2]
-HEAVY = (
-    "openai",
-    "anthropic",
-    "sklearn",
-    "dbt",
-    "googleapiclient",
-    "elevenlabs",
-    "duckdb",
-    "plotly",
-    "av",
-    "PIL",
-    "scipy",
-)
+HEAVY = ("openai", "anthropic", "sklearn", "dbt", "googleapiclient", "elevenlabs", "duckdb", "plotly", "PIL", "scipy")
 _PROBE = f"""
 import json, sys
 import definitions
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
 loaded = definitions.defs()
 import affiliate_empire, assets, resources, schedules, sensors
+ours = (affiliate_empire, assets, resources, schedules, sensors, definitions)
 print(json.dumps({{
     "heavy": heavy,
     "heavy_after_load": [name for name in {HEAVY!r} if name in sys.modules],
-    "packages": {{m.__name__: m.__file__ for m in (affiliate_empire, assets, resources, schedules, sensors, definitions)}},
+    "packages": {{m.__name__: m.__file__ for m in ours}},
     "assets": len(loaded.resolve_asset_graph().get_all_asset_keys()),
 }}))
 """
