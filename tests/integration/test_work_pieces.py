@@ -1,0 +1,115 @@
+"""Working a day's pieces: a bad one is set aside with its reason, a broken vendor stops the step, nothing is redone."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from affiliate_empire.effects import WindowClosed
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Piece
+from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
+from affiliate_empire.vendors.errors import VendorUnavailable
+from tests.factories.pieces import DAY, plan_piece
+
+NAMES = [f"pc_{number}" for number in range(6)]
+
+
+@pytest.fixture
+def planned(ledger: Ledger) -> Ledger:
+    for number, name in enumerate(NAMES):
+        plan_piece(ledger, name, slot_at=f"2026-11-20T{10 + number}:00:00+00:00")
+    return ledger
+
+
+def work(ledger: Ledger, verb: object, step: str = "scripts", at_once: int = 3) -> PiecesWorked:
+    return work_pieces(step, pieces_of(DAY, ledger=ledger), verb, ledger=ledger, at_once=at_once)  # type: ignore[arg-type]
+
+
+def test_a_rejected_piece_is_set_aside_for_good_and_the_others_go_on(planned: Ledger) -> None:
+    seen: Counter[str] = Counter()
+
+    def verb(piece_id: str) -> None:
+        seen[piece_id] += 1
+        if piece_id == "pc_2":
+            raise PieceRejected("It says what no fact says.")
+
+    first = work(planned, verb)
+    assert first.made == [name for name in NAMES if name != "pc_2"]
+    assert first.quarantined == {"pc_2": "It says what no fact says."}
+    assert first.healthy
+    with planned.begin() as session:
+        piece = session.get_one(Piece, "pc_2")
+        assert (piece.status, piece.reason) == ("quarantined", "scripts: It says what no fact says.")
+
+    again = work(planned, verb)
+    assert again.quarantined == first.quarantined
+    assert seen["pc_2"] == 1
+    later = work(planned, verb, step="videos")
+    assert later.quarantined == {}
+    assert seen["pc_2"] == 1
+
+
+def test_a_vendor_that_is_out_is_raised_after_the_pieces_under_way(planned: Ledger) -> None:
+    done: list[str] = []
+    both = threading.Barrier(2)
+
+    def verb(piece_id: str) -> None:
+        if piece_id in NAMES[:2]:
+            both.wait(timeout=10)
+        if piece_id == "pc_0":
+            raise VendorUnavailable("OpenAI does not answer.", vendor="openai")
+        done.append(piece_id)
+
+    with pytest.raises(VendorUnavailable, match="does not answer"):
+        work(planned, verb, at_once=2)
+    assert "pc_1" in done
+    assert all(piece.status == "planned" for piece in pieces_of(DAY, ledger=planned))
+
+
+def test_no_more_than_allowed_are_worked_at_once(planned: Ledger) -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+    pair = threading.Barrier(2)
+
+    def verb(_: str) -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        pair.wait(timeout=10)
+        with lock:
+            running[0] -= 1
+
+    assert len(work(planned, verb, at_once=2).made) == 6
+    assert most[0] == 2
+
+
+def test_a_closed_window_is_missed_and_not_a_failure(planned: Ledger) -> None:
+    def verb(piece_id: str) -> None:
+        if piece_id in ("pc_4", "pc_5"):
+            raise WindowClosed("The window has closed.")
+
+    worked = work(planned, verb, step="publications")
+    assert sorted(worked.missed) == ["pc_4", "pc_5"]
+    assert worked.quarantined == {}
+    assert all(piece.status == "planned" for piece in pieces_of(DAY, ledger=planned))
+
+
+@pytest.mark.parametrize(
+    ("made", "quarantined", "healthy"),
+    [
+        (4, 1, True),
+        (3, 2, False),
+        (0, 1, True),
+        (18, 2, False),
+        (19, 1, True),
+        (38, 2, True),
+        (37, 3, False),
+        (0, 0, True),
+    ],
+)
+def test_a_step_is_healthy_above_95_per_cent_or_with_one_piece_lost(made: int, quarantined: int, healthy: bool) -> None:
+    worked = PiecesWorked("scripts", [str(n) for n in range(made)], {str(n): "" for n in range(quarantined)})
+    assert worked.healthy is healthy
