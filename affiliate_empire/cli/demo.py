@@ -96,6 +96,7 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         mine = start_services(settings, services, inputs, day)
     media = MediaStore(settings.home_path / "media")
     try:
+        set_world_clock(settings, rate=0)
         before = totals_by_day(ledger, media)
         charges_before = sum(int(c["micros"]) for c in Witness.fetch(settings.world_url).charges)
         refuse_a_day_the_world_has_passed(settings, ledger, day)
@@ -157,6 +158,12 @@ def start_services(settings: Settings, services: Services, inputs: DemoInputs, d
     )
     reply.raise_for_status()
     return mine
+
+
+def set_world_clock(settings: Settings, **wanted: object) -> None:
+    """Move the world (``to``: an instant) or let it run (``rate``: 0 stands, 1 goes at the wall's rate)."""
+    reply = httpx.post(f"{settings.world_url}/_world/clock", json=wanted, timeout=600, trust_env=False)
+    reply.raise_for_status()
 
 
 def refuse_a_day_the_world_has_passed(settings: Settings, ledger: Ledger, day: date) -> None:
@@ -285,8 +292,8 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
         outcomes = load_outcomes(session, as_of=far, first_day=day, last_day=day)
     for column, heading in (("platform", "platform"), ("prompt_version", "prompt version")):
         table = Table(title=f"Return by {heading} · {settings.label}", title_style="bold", title_justify="left")
-        for name in (heading, "pieces", "views", "human clicks", "sales", "earned", "spent", "ROI"):
-            table.add_column(name, justify="left" if name == heading else "right")
+        for name in (heading, "pieces", "views", "people", "sales", "earned", "spent", "ROI"):
+            table.add_column(name, justify="left" if name == heading else "right", no_wrap=True)
         for row in roi_by(outcomes, column).to_dict("records"):
             table.add_row(
                 row[column],
@@ -296,14 +303,17 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
                 str(row["conversions"]),
                 dollars(int(row["commission_micros"])),
                 dollars(int(row["cost_micros"])),
-                f"{row['roi_percent']:+,.0f} %" if row["cost_micros"] else "–",
+                f"{row['roi_percent']:+,.0f}%" if row["cost_micros"] else "–",
             )
         out.print(table)
     decision = load_decision(day, ledger=ledger)
     if decision is not None:
         out.print(f"[bold]Decided for the next day[/] (strategy {decision.version}, {settings.label})")
-        for reason in decision.reasons:
+        judged = decision.decisions
+        moved = judged[judged["weight_after"] != judged["weight_before"]]
+        for reason in moved["reason"]:
             out.print(f"  {reason}", highlight=False)
+        out.print(f"  {len(judged) - len(moved)} other judgements change nothing; the report has all of them.")
     for bound in load_plan_evidence(day, ledger=ledger)["bounds"]:
         out.print(f"Bound by a cap: {bound['reason']}", highlight=False)
 

@@ -58,7 +58,13 @@ def demo(
 @app.command()
 def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000) -> None:
     """Everything at once: database, world (in the sandbox), tracking service and the Dagster UI. Ctrl-C stops it."""
-    from affiliate_empire.cli.demo import PROJECT, DemoInputs, dagster_environment, start_services
+    from affiliate_empire.cli.demo import (
+        PROJECT,
+        DemoInputs,
+        dagster_environment,
+        set_world_clock,
+        start_services,
+    )
     from affiliate_empire.cli.services import Services, require_free_port
     from affiliate_empire.kernel.clock import SystemClock
 
@@ -66,10 +72,17 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
     require_free_port(port, "dev")
     services = Services(settings)
     _open_ledger(settings).dispose()
-    today = settings.calendar.day_of(SystemClock().now())
-    mine = start_services(settings, services, DemoInputs(settings.product_feed, settings.seed), today)
+    now = SystemClock().now()
+    if settings.simulated:
+        inputs = DemoInputs(settings.product_feed, settings.seed)
+        mine = start_services(settings, services, inputs, settings.calendar.day_of(now))
+        set_world_clock(settings, to=now.isoformat())
+        set_world_clock(settings, rate=1)
+    else:
+        mine = ["track"] if services.start("track") else []
     environment = os.environ | dagster_environment(settings)
     out.print(f"Dagster UI: http://127.0.0.1:{port} · {settings.label} · home {settings.home_path}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, whoever ends it
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
     try:
         with subprocess.Popen(command, env=environment, cwd=PROJECT) as process:
