@@ -16,6 +16,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -81,8 +82,10 @@ def _remove_dead_sessions() -> None:
     """A session that was killed leaves its server running; the next one of the same user ends it."""
     for home in Path(tempfile.gettempdir()).glob("empire-tests-*-*"):
         pid = int(home.name.split("-")[2])
-        if home.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
-            _remove_home(home)
+        # Another session that starts now may be removing the same one.
+        with suppress(FileNotFoundError):
+            if home.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
+                _remove_home(home)
 
 
 # ---------------------------------------------------------------- a real database

@@ -54,6 +54,11 @@ class Ledger:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
+        except exc.TimeoutError as error:
+            raise DatabaseUnavailable(
+                "All connections of this process to the ledger were busy for 30 s: run less at once, or look for a "
+                "long query in pg_stat_activity."
+            ) from error
         except exc.DBAPIError as error:
             # Without a connection there is no SQLSTATE; class 57P is the server shutting down or starting up.
             state = getattr(error.orig, "sqlstate", None)

@@ -130,3 +130,13 @@ def test_a_role_that_may_not_create_the_database_hears_how(postgres: EmbeddedPos
     url = postgres.url("forbidden").replace(f"empire:{password}", "guest:guest")
     with pytest.raises(DatabaseUnavailable, match="createdb forbidden"):
         open_ledger(tmp_path, url, "sandbox")
+
+
+def test_a_pool_that_is_all_taken_is_one_clear_sentence(ledger: Ledger) -> None:
+    crowded = Ledger(ledger.url)
+    crowded.engine = create_engine(ledger.engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    with crowded.begin() as first:
+        first.execute(text("SELECT 1"))
+        with pytest.raises(DatabaseUnavailable, match="run less at once"), crowded.begin() as second:
+            second.execute(text("SELECT 1"))
+    crowded.dispose()
