@@ -217,6 +217,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         with dg.DagsterInstance.get() as instance:
+            # One process drives a dozen runs. By default Dagster opens a connection for each of its hundreds of small
+            # statements; this is its own way to keep one per storage.
+            instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3_600, max_overflow=20)
             DayDriver(Settings(), instance, progress=arguments.progress).drive(arguments.date)
     except EmpireError as error:
         print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
