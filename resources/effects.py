@@ -1,12 +1,9 @@
 """Effects: the only way to spend or post. Its caps are the owner's settings."""
 
-from decimal import Decimal
-
 import dagster as dg
 
 from affiliate_empire.effects import Caps, Effects
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.kernel.money import to_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Mode, Settings
 
@@ -22,15 +19,11 @@ class EffectsResource(dg.ConfigurableResource[Effects]):
         return Effects(
             self.ledger,
             self.clock,
-            caps=Caps(
-                day_micros=_micros(self.settings.budget_day_usd),
-                month_micros=_micros(self.settings.budget_month_usd),
-                run_micros=_micros(self.settings.budget_run_usd),
+            caps=Caps.in_dollars(
+                day=self.settings.budget_day_usd,
+                month=self.settings.budget_month_usd,
+                run=self.settings.budget_run_usd,
             ),
             run_id=context.run_id,
             read_only=self.settings.mode is Mode.LIVE_READONLY,
         )
-
-
-def _micros(dollars: float) -> int:
-    return to_micros(Decimal(str(dollars)))

@@ -50,6 +50,30 @@ class RejectedRows(pa.DataFrameModel):
         strict = True
 
 
+class Programs(pa.DataFrameModel):
+    """Joined affiliate programmes with their terms. One row per programme."""
+
+    program_id: Series[str] = pa.Field(unique=True, description="impact:1001")
+    network: Series[str] = pa.Field(description="the network that pays")
+    native_id: Series[str] = pa.Field(description="the network's own id")
+    name: Series[str] = pa.Field(description="as the network writes it")
+    status: Series[str] = pa.Field(isin=["joined"], description="only joined programmes are told by the network")
+    commission_rate: Series[float] = pa.Field(ge=0, le=1, description="fraction of the sale")
+    currency: Series[str] = pa.Field(str_matches=r"^[A-Z]{3}$", description="ISO 4217")
+    cookie_days: Series[int] = pa.Field(ge=0, description="how long a click may lead to a sale")
+    deeplink: Series[bool] = pa.Field(description="links to product pages are allowed")
+    eligible: Series[bool] = pa.Field(description="its products may be planned")
+    reason: Series[str] = pa.Field(description="why not, empty when eligible")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when the network was asked (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
 class Products(pa.DataFrameModel):
     """Products offered by joined programmes on a day. One row per product."""
 

@@ -69,7 +69,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
     from affiliate_empire.kernel.clock import SystemClock
 
     settings = Settings()
-    require_free_port(port, "dev")
+    require_free_port(port, "--port")
     services = Services(settings)
     _open_ledger(settings).dispose()
     now = SystemClock().now()
@@ -213,6 +213,27 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     out.print(table if rows else "No effect is open.")
 
 
+@effects_app.command("resolve")
+def resolve(
+    effect: Annotated[str, typer.Argument(help="The effect's id or key, as `empire effects` lists it.")],
+    happened: Annotated[bool, typer.Option("--happened/--did-not-happen", help="What you saw at the vendor.")],
+    remote_id: Annotated[str | None, typer.Option(help="The post's id at the vendor, when it happened.")] = None,
+) -> None:
+    """Tell what became of an effect that nobody else can judge."""
+    from affiliate_empire.effects import Caps
+    from affiliate_empire.effects.resolve import Finding, resolve_effect
+    from affiliate_empire.kernel.clock import Clock, SystemClock
+    from affiliate_empire.vendors.world_clock import WorldClock
+
+    settings = Settings()
+    clock: Clock = WorldClock(settings.world_url) if settings.simulated else SystemClock()
+    finding = Finding.HAPPENED if happened else Finding.DID_NOT_HAPPEN
+    caps = Caps.in_dollars(day=settings.budget_day_usd, month=settings.budget_month_usd, run=settings.budget_run_usd)
+    ledger = _open_ledger(settings)
+    state = resolve_effect(effect, finding, ledger=ledger, clock=clock, caps=caps, remote_id=remote_id)
+    out.print(f"{effect} is {state} now.")
+
+
 @db_app.command("url")
 def db_url() -> None:
     """Start the embedded server if need be and print the ledger's URL."""
@@ -251,12 +272,12 @@ def _run_service(settings: Settings, name: str, port: int | None, flags: list[st
             f"This home's {name} runs already on port {services.port(name)}: stop it with `empire stop`."
         )
     if port is not None:
-        require_free_port(port, name)
+        require_free_port(port, "--port")
         services.remember(name, port)
         settings = settings.model_copy(update={f"{name}_port": port})
         services = Services(settings)
     chosen = services.port(name)
-    require_free_port(chosen, name)
+    require_free_port(chosen, f"EMPIRE_{name.upper()}_PORT")
     settings.home_path.mkdir(parents=True, exist_ok=True)
     out.print(f"{name}: http://127.0.0.1:{chosen} · {settings.label} · home {settings.home_path}")
     services.note_pid(name, os.getpid())

@@ -78,7 +78,7 @@ class Services:
         if self.running(name):
             self._wait(name, port, None)
             return False
-        require_free_port(port, name)
+        require_free_port(port, f"EMPIRE_{name.upper()}_PORT")
         log = self.home / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
@@ -98,12 +98,15 @@ class Services:
         """Stop a service: SIGTERM, then SIGKILL. Returns whether it ran."""
         process = self._process(name)
         if process is not None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_TIMEOUT)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_TIMEOUT)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+                deadline = time.monotonic() + STOP_TIMEOUT
+                # Ended or a zombie that its parent has not buried: either way it serves nobody any more.
+                while self._process(name) is not None and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                if self._process(name) is None:
+                    break
         self._pid_file(name).unlink(missing_ok=True)
         return process is not None
 
@@ -141,16 +144,14 @@ class Services:
         raise Misconfigured(f"{name} did not answer on port {port} within {START_TIMEOUT:.0f} s: see {log}.")
 
 
-def require_free_port(port: int, name: str) -> None:
-    """Raise ``Misconfigured`` when another program listens on a port."""
+def require_free_port(port: int, setting: str) -> None:
+    """Raise ``Misconfigured`` when another program listens on a port; ``setting`` is what chooses it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise Misconfigured(
-                f"Port {port} is in use by another program: set EMPIRE_{name.upper()}_PORT to a free one."
-            ) from None
+            raise Misconfigured(f"Port {port} is in use by another program: set {setting} to a free one.") from None
 
 
 def _last_line(log: Path) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
+
+from affiliate_empire.kernel.money import to_micros
 
 
 class EffectKind(StrEnum):
@@ -156,6 +159,12 @@ class Caps:
     run_micros: int
     vendor_day_micros: Mapping[str, int] = field(default_factory=dict)
     niche_day_micros: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def in_dollars(cls, *, day: float, month: float, run: float) -> Caps:
+        """The caps as the owner's settings state them, in US dollars."""
+        day_micros, month_micros, run_micros = (to_micros(Decimal(str(cap))) for cap in (day, month, run))
+        return cls(day_micros, month_micros, run_micros)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def publish_piece(
             return stored
         if earlier is not None and earlier.state == State.SETTLED:
             # Killed after the post was settled and before it was recorded.
-            return _record(session, piece, earlier.effect_id, earlier.remote_id, earlier.result or {})
+            return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, youtube, blog))
     _, closes = calendar.posting_window(piece.day)
     if earlier is None or earlier.state not in _MAY_HAVE_HAPPENED:
         _refuse_outside_window(piece, clock.now(), closes, policy)
@@ -204,7 +204,7 @@ def reconcile_publications(
             )
         )
         for effect, piece in session.execute(unrecorded).all():
-            _record(session, piece, effect.effect_id, effect.remote_id, effect.result or {})
+            _record(session, piece, effect.effect_id, effect.remote_id, _came_to(effect, youtube, blog))
         published = (
             select(Publication).where(Publication.day == day).order_by(Publication.slot_at, Publication.piece_id)
         )
@@ -418,6 +418,20 @@ def _refuse_undisclosed(reasons: list[str]) -> None:
 
 def _artifact(session: Session, piece: Piece, step: str) -> Artifact | None:
     return session.get(Artifact, (piece.piece_id, step, ""))
+
+
+def _came_to(effect: Effect, youtube: YouTubeClient, blog: BlogClient) -> dict[str, Any]:
+    """What a settled post came to; one that the owner settled by hand is described by its handle."""
+    if effect.result:
+        return effect.result
+    handle, remote_id = effect.handle or {}, effect.remote_id or ""
+    return {
+        "url": youtube.url(remote_id) if effect.vendor == "youtube" else blog.url(remote_id),
+        "title": handle.get("title", ""),
+        "description": handle.get("description", ""),
+        "disclosures": handle.get("disclosures", {}),
+        "published_at": handle.get("publish_at") or handle.get("prepared_at") or str(effect.settled_at),
+    }
 
 
 def _record(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,14 +23,14 @@ from affiliate_empire.catalog.feed import parse_feed
 from affiliate_empire.catalog.frames import combined_products, offered_products
 from affiliate_empire.catalog.impact import parse_items
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.kernel.errors import BadInput, Misconfigured
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.ids import canonical_json, derived_id
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Product, Program, RejectedRow
+from affiliate_empire.ledger.tables import Product, RejectedRow
+from affiliate_empire.operations.sync_programs import program_row, save_programs
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient
 
-NETWORK = "impact"
 FEED = "product_feed"
 _ROWS_PER_STATEMENT = 500
 
@@ -70,7 +70,7 @@ def sync_catalog(
     feed = parse_feed(product_feed.fetch(), source=FEED)
     campaigns = {str(campaign["CampaignId"]): campaign for campaign in impact.fetch_campaigns()}
     programs = [
-        _program(campaign, impact.fetch_public_terms(native_id), observed_at)
+        program_row(campaign, impact.fetch_public_terms(native_id), observed_at)
         for native_id, campaign in campaigns.items()
     ]
     by_native_id = {program["native_id"]: program for program in programs}
@@ -89,41 +89,13 @@ def sync_catalog(
     products = combined_products(frames)
     refused = pd.concat(rejected, ignore_index=True)
     with ledger.begin() as session:
-        _save_programs(session, programs)
+        save_programs(session, programs)
         _save_products(session, products, day)
         _save_rejected(session, refused, day, observed_at)
         known = session.execute(select(Product.product_id, Product.first_seen_day))
         since = {product_id: first_seen_day for product_id, first_seen_day in known}
     products["first_seen_day"] = [since[product_id] for product_id in products["product_id"]]
     return CatalogSync(products, refused, len(programs))
-
-
-def _program(campaign: Mapping[str, Any], terms: Mapping[str, Any], observed_at: datetime) -> dict[str, Any]:
-    """A joined programme as a row of ``programs``. A programme that pays no share of the sale has the rate 0."""
-    native_id = str(campaign["CampaignId"])
-    payouts = terms.get("PayoutTermsList") or []
-    sale: dict[str, Any] = next((payout for payout in payouts if payout.get("PayoutType") == "PCT_OF_SALEAMOUNT"), {})
-    try:
-        rate = Decimal(str(sale.get("PayoutPercentage") or "0")) / 100
-        window = int(str(sale.get("ReferralPeriod") or "0"))
-    except (InvalidOperation, ValueError) as error:
-        raise BadInput(
-            f"Impact's terms of programme {native_id} cannot be read ({error}): check them in Impact."
-        ) from error
-    return {
-        "program_id": f"{NETWORK}:{native_id}",
-        "network": NETWORK,
-        "native_id": native_id,
-        "name": str(campaign["CampaignName"]),
-        "status": "joined",
-        "commission_rate": rate,
-        "currency": str(terms.get("Currency") or campaign.get("Currency") or "USD"),
-        "cookie_days": window,
-        "deeplink": str(campaign.get("AllowsDeeplinking", "")).lower() == "true",
-        "deeplink_domains": [str(domain) for domain in campaign.get("DeeplinkDomains") or []],
-        "terms": dict(terms),
-        "observed_at": observed_at,
-    }
 
 
 def _payer(entries: pd.DataFrame, programs: Mapping[str, dict[str, Any]], chosen: str | None) -> dict[str, Any]:
@@ -190,14 +162,6 @@ def _offered(entries: pd.DataFrame, program: Mapping[str, Any], day: date, obser
 
 
 # ---------------------------------------------------------------- the ledger
-def _save_programs(session: Session, programs: Sequence[dict[str, Any]]) -> None:
-    if not programs:
-        return
-    rows = insert(Program).values(list(programs))
-    changed = {name: rows.excluded[name] for name in programs[0] if name != "program_id"}
-    session.execute(rows.on_conflict_do_update(index_elements=[Program.program_id], set_=changed))
-
-
 def _save_products(session: Session, products: pd.DataFrame, day: date) -> None:
     """Keep each product as last seen; a read of an earlier day never overwrites a later one."""
     kept = [

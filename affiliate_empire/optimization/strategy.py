@@ -45,6 +45,7 @@ _THIN = 10.0  # mature pieces below which a reason says that its evidence is thi
 # Half of a piece's sales are reported within 17 hours, nine tenths within 55. A prior until delays have been measured.
 _REPORT_HOURS = 24.0
 _DRAWS = 4000
+_SMALLEST_RATE = 1e-12  # sales per mature piece
 _NICHE_PIECES = 5  # fewer mature pieces decide nothing about a niche
 _NICHE_HALVED, _NICHE_RAISED, _NICHE_SURE = 0.5, 1.25, 0.9
 
@@ -215,7 +216,9 @@ def _group(subject: str, pieces: pd.DataFrame, pool: _Pool | None, chance: np.ra
             commission = (_SALES_OF_PRIOR * pool.commission + earned) / (_SALES_OF_PRIOR + sales)
         likeness = _LIKENESS[subject]
         shape = likeness + sales / pool.dispersion
-        rates = chance.gamma(shape, 1 / (likeness / pool.rates + mature / pool.dispersion))
+        # A draw of the common rate can underflow to nothing where sales are far rarer than chance allows.
+        common = np.maximum(pool.rates, _SMALLEST_RATE)
+        rates = chance.gamma(shape, 1 / (likeness / common + mature / pool.dispersion))
         profits = rates * commission - (cost / len(pieces) if len(pieces) else pool.cost)
     return _Group(len(pieces), mature, int(pieces["clicks"].sum()), sales, earned, cost, profits)
 

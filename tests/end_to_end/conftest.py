@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,15 @@ from tests.end_to_end.homes import Home
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A fresh home for the tests of one module, run in their order."""
-    path: Path = tmp_path_factory.mktemp("home") / "empire"
-    home = Home(path)
+def home() -> Iterator[Home]:
+    """A fresh home for the tests of one module, run in their order.
+
+    Not in pytest's own folder, which is private: as root, PostgreSQL runs as a user who could not walk into it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="empire-e2e-"))
+    folder.chmod(0o755)
+    home = Home(folder / "empire")
     yield home
-    assert home.run("stop").returncode == 0
+    stopped = home.run("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    shutil.rmtree(folder)

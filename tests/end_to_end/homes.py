@@ -49,6 +49,16 @@ class Home:
             check=False,
         )
 
+    def refused(self, *arguments: str) -> str:
+        """Run a command that must fail with one sentence; returns the sentence."""
+        done = self.run(*arguments, timeout=120)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        sentence = done.stderr.strip()
+        assert sentence, "nothing was said"
+        assert len(sentence.splitlines()) == 1, sentence
+        return sentence
+
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start ``empire`` in a process group of its own, so that all of it can be killed at once."""
         with (self.path.parent / "started.log").open("ab") as log:
@@ -72,6 +82,13 @@ class Home:
     def world_url(self) -> str:
         ports = json.loads((self.path / "ports.json").read_text("utf-8"))
         return f"http://127.0.0.1:{ports['world']}"
+
+    def world_answers(self) -> bool:
+        """Whether the world of this home serves by now."""
+        try:
+            return httpx.get(f"{self.world_url}/_world/health", timeout=5).is_success
+        except (FileNotFoundError, KeyError, httpx.TransportError):
+            return False
 
     def witness(self, what: str) -> list[dict[str, Any]]:
         """What the world recorded; the world must run."""

@@ -14,18 +14,14 @@ import httpx
 import psutil
 import pytest
 
-from affiliate_empire.cli.demo import DemoInputs, checked_day, start_services
-from affiliate_empire.cli.services import Services
-from affiliate_empire.ledger.open import open_ledger
-from affiliate_empire.settings import Settings
 from tests.end_to_end.homes import Home, kill_group, wait_until
 
 # In the order of the day; "after": the vendor has acted and we never learn it.
 PLACES = [
     ("GET /impact/*", "after"),  # the catalogue is being read
     ("POST /openai/v1/responses", "after"),  # a script was written and charged
-    ("POST /elevenlabs/*", "after"),  # a voice was spoken and charged
     ("POST /openai/v1/images/generations", "after"),  # a picture was made and charged
+    ("POST /elevenlabs/*", "after"),  # a voice was spoken and charged
     ("ffmpeg", "during"),  # a video is being encoded
     ("POST /youtube/upload/*", "after"),  # an upload session was opened
     ("PUT /youtube/upload/*", "before"),  # no byte was taken
@@ -36,20 +32,18 @@ PLACES = [
 
 @pytest.mark.slow
 def test_nine_kills_in_one_day_double_and_lose_nothing(home: Home) -> None:
-    settings = Settings(home=home.path, _env_file=None)  # type: ignore[call-arg]
-    services = Services(settings)
-    open_ledger(home.path, None, settings.mode).dispose()
-    start_services(settings, services, DemoInputs(None, settings.seed), checked_day(settings, None))
-    faults = f"{home.world_url}/_world/faults"
-
     for match, when in PLACES:
+        process = home.start("demo")
+        wait_until(home.world_answers, "the world")
+        faults = f"{home.world_url}/_world/faults"
         httpx.delete(faults, timeout=30).raise_for_status()
         if when != "during":
             fault = {"match": match, "when": when, "delay": 120, "drop": True, "times": 1}
             httpx.post(faults, json=fault, timeout=30).raise_for_status()
-        process = home.start("demo")
 
-        def reached(process: subprocess.Popen[bytes] = process, match: str = match, when: str = when) -> bool:
+        def reached(
+            process: subprocess.Popen[bytes] = process, faults: str = faults, match: str = match, when: str = when
+        ) -> bool:
             assert process.poll() is None, f"the day ended before {match} was reached"
             if when == "during":
                 return any(match in child.name() for child in psutil.Process(process.pid).children(recursive=True))
@@ -77,7 +71,9 @@ def test_nine_kills_in_one_day_double_and_lose_nothing(home: Home) -> None:
     assert summary["lost_replies"] >= 3
     assert summary["cost_cents"] >= summary["charges_witnessed_cents"]
 
-    services.start("world")
+    world = home.start("world")
+    wait_until(home.world_answers, "the world")
     titles = Counter(post["title"] for post in home.witness("posts"))
     assert max(titles.values()) == 1
     assert len(home.witness("posts")) == 3
+    kill_group(world)

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from affiliate_empire.ledger import EmbeddedPostgres, Ledger
+from affiliate_empire.operations.trace_lineage import trace_conversion, trace_prompt
 from tests.end_to_end.homes import Home
 
 PURE = ("roi", "daily_pnl", "attributed_conversions", "revenue_lineage")
@@ -18,7 +20,14 @@ RECORDED = ("content_plan", "scripts", "blog_posts", "voiceovers", "video_clips"
 
 
 @pytest.fixture(scope="module")
-def first(home: Home) -> dict[str, Any]:
+def refusal(home: Home) -> str:
+    """What the owner reads when a key is wrong: the day begins, and stops."""
+    return Home(home.path, {"EMPIRE_OPENAI_API_KEY": "sk-wrong"}).refused("demo")
+
+
+@pytest.fixture(scope="module")
+def first(home: Home, refusal: str) -> dict[str, Any]:
+    """The day, completed with the right key."""
     return home.demo()
 
 
@@ -44,29 +53,26 @@ def test_nothing_beyond_loopback_was_contacted(home: Home, first: dict[str, Any]
     assert home.network_violations() == ""
 
 
-def test_a_dollar_is_followed_to_its_prompt_version_and_back(home: Home, first: dict[str, Any]) -> None:
-    prompts = home.run("lineage", "--prompt", "all", "--json")
-    assert prompts.returncode == 1  # an unknown version is one sentence, not a traceback
-    assert "Traceback" not in prompts.stderr
-    if first["conversions"] == 0:
-        pytest.fail("the default seed earns nothing: the lineage cannot be shown")
+def test_a_wrong_key_stops_the_day_in_one_sentence(refusal: str, first: dict[str, Any]) -> None:
+    assert "EMPIRE_OPENAI_API_KEY" in refusal
+    assert "sk-wrong" not in refusal
+    assert first["pieces"] == 3  # and the right one completed it
 
+
+def test_a_dollar_is_followed_to_its_prompt_version_and_back(home: Home, first: dict[str, Any]) -> None:
+    assert "prompt version" in home.refused("lineage", "--prompt", "nobody@1", "--json")
     plan = pd.read_parquet(home.path / "lake" / "content_plan" / f"{first['day']}.parquet")
-    forward = 0
-    conversions: list[str] = []
-    for version in sorted(set(plan["prompt_version"])):
-        done = home.run("lineage", "--prompt", version, "--json")
-        assert done.returncode == 0, done.stderr
-        trace = json.loads(done.stdout)
-        forward += trace["commission_micros"]
-        conversions += [c["transaction_id"] for c in trace["conversions"]]
-    backward = 0
-    for transaction in conversions:
-        trace = json.loads(home.run("lineage", "--conversion", transaction, "--json").stdout)
-        assert trace["prompt_version"] in set(plan["prompt_version"])
-        backward += trace["commission_micros"]
-    assert forward == backward
-    assert round(forward / 10_000) == first["revenue_cents"]
+    ledger = Ledger(EmbeddedPostgres(home.path).url())
+    forward = [trace_prompt(version, ledger=ledger) for version in sorted(set(plan["prompt_version"]))]
+    sold = [conversion["transaction_id"] for trace in forward for conversion in trace["conversions"]]
+    assert len(sold) == first["conversions"] > 0
+    backward = [trace_conversion(transaction, ledger=ledger) for transaction in sold]
+    ledger.dispose()
+    earned = sum(trace["commission_micros"] for trace in forward)
+    assert earned == sum(trace["commission_micros"] for trace in backward)
+    assert round(earned / 10_000) == first["revenue_cents"]
+    shown = home.run("lineage", "--conversion", sold[0], "--json")
+    assert json.loads(shown.stdout)["prompt_version"] == backward[0]["prompt_version"]
 
 
 def test_the_same_day_again_posts_and_spends_nothing(home: Home, first: dict[str, Any]) -> None:

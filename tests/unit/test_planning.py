@@ -162,7 +162,7 @@ def test_over_many_days_versions_and_arms_come_as_often_as_their_propensities_sa
     weights = {"video": {"video/a@1": weight, "video/b@1": 1 - weight}, "post": {"post/a@1": 1.0}}
     strategy = STRATEGY | {"prompt_weights": weights}
     ranked = ranking()
-    days = [plan(ranked, strategy=strategy, day=DAY + timedelta(days=n)).pieces for n in range(400)]
+    days = [plan(ranked, strategy=strategy, day=DAY + timedelta(days=n)).pieces for n in range(150)]
     videos = pd.concat(days).query("kind == 'video'")
     expected = 0.9 * weight + 0.05
     stated = videos.loc[videos["prompt_version"] == "video/a@1", "propensity"].unique()
