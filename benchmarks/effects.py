@@ -8,17 +8,14 @@ leaves what ``kill -9`` leaves; real kills are in the tests. Run it with ``.venv
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
-import re
 import shutil
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -31,6 +28,7 @@ from affiliate_empire.effects.report import exceeded, imbalances  # noqa: E402
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger  # noqa: E402
 from affiliate_empire.ledger.tables import Budget, Effect  # noqa: E402
 from affiliate_empire.vendors.errors import ReplyLost, VendorError  # noqa: E402
+from benchmarks.report import conditions, write_section  # noqa: E402
 from tests.factories.effects import (  # noqa: E402
     DAY,
     WIDE,
@@ -190,24 +188,7 @@ def _report(figures: dict[str, float]) -> None:
     rows = [
         f"| {name} | {value:,.2f} |" if value % 1 else f"| {name} | {value:,.0f} |" for name, value in figures.items()
     ]
-    section = "\n".join(
-        [
-            "## Effects",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d} · {os.cpu_count()} cores · Python {platform.python_version()} · "
-            f"load average {os.getloadavg()[0]:.1f} (`benchmarks/effects.py`)",
-            "",
-            "| | |",
-            "|---|---|",
-            *rows,
-            "",
-        ]
-    )
-    print(section)
-    results = ROOT / "benchmarks" / "results.md"
-    existing = results.read_text("utf-8") if results.exists() else "# Benchmarks\n"
-    without = re.sub(r"## Effects\n.*?(?=^## |\Z)", "", existing, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
-    results.write_text(f"{without}\n\n{section}", "utf-8")
+    write_section("Effects", [conditions("effects.py"), "", "| | |", "|---|---|", *rows])
 
 
 if __name__ == "__main__":

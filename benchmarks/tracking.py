@@ -11,8 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
-import re
 import socket
 import statistics
 import subprocess
@@ -21,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger  # noqa: E402
+from benchmarks.report import conditions, write_section  # noqa: E402
 from tests.factories.tracking import publish_link  # noqa: E402
 
 CODE = "k7Qm2RtX9b"
@@ -217,11 +215,10 @@ def _report(rounds: dict[str, list[dict[str, float]]], stored: int, options: arg
 
     ratio = median("service", "cpu_us") / median("bare", "cpu_us")
     lines = [
-        "## Tracking",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d} · {os.cpu_count()} cores · Python {platform.python_version()} · "
-        f"{options.visitors} keep-alive visitors, {options.rounds} alternating rounds of {options.seconds:g} s, "
-        f"medians; load average {os.getloadavg()[0]:.1f} (`benchmarks/tracking.py`)",
+        conditions(
+            "tracking.py",
+            f"{options.visitors} keep-alive visitors, {options.rounds} alternating rounds of {options.seconds:g} s, medians",
+        ),
         "",
         "| | CPU µs per request | of it the server | requests/s | p50 ms | p99 ms |",
         "|---|---|---|---|---|---|",
@@ -234,14 +231,8 @@ def _report(rounds: dict[str, list[dict[str, float]]], stored: int, options: arg
         f"**CPU per recorded redirect (server + PostgreSQL) ÷ bare 302: {ratio:.2f}** "
         f"(target ≤ 1.5: {'reached' if ratio <= 1.5 else 'not reached'}). "
         f"All {stored:,} answered clicks were in the ledger.",
-        "",
     ]
-    section = "\n".join(lines)
-    print(section)
-    results = ROOT / "benchmarks" / "results.md"
-    existing = results.read_text("utf-8") if results.exists() else "# Benchmarks\n"
-    without = re.sub(r"## Tracking\n.*?(?=^## |\Z)", "", existing, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
-    results.write_text(f"{without}\n\n{section}", "utf-8")
+    write_section("Tracking", lines)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ because neighbours on a machine only ever add. Run it with ``.venv/bin/python be
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from affiliate_empire.media import composition, ffmpeg, quality  # noqa: E402
 from affiliate_empire.media.render import Recipe, encoder, prepare, render  # noqa: E402
+from benchmarks.report import conditions, write_section  # noqa: E402
 from tests.factories.media import LABEL, save_still, save_voice, spoken  # noqa: E402
 
 SENTENCES = (
@@ -165,10 +163,10 @@ def main() -> None:
     # Stricter: inside one process the encoder finds its frames in the cache, so its share there is smaller.
     strict = best["whole"].cpu / (best["graph"].cpu - best["filters"].cpu)
     lines = [
-        "## Video",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d} · {os.cpu_count()} cores · Python {platform.python_version()} · one video of "
-        f"{seconds:.1f} s, 1080×1920, 30 frames a second, cheapest of {ROUNDS} rounds (`benchmarks/video.py`)",
+        conditions(
+            "video.py",
+            f"one video of {seconds:.1f} s, 1080×1920, 30 frames a second, cheapest of {ROUNDS} rounds",
+        ),
         "",
         "| | CPU s | per second of video | wall s | peak MB |",
         "|---|---|---|---|---|",
@@ -180,14 +178,8 @@ def main() -> None:
         f"**CPU of a video ÷ its own bare encode: {ratio:.2f}** (target ≤ 1.3); ÷ (graph − filters): {strict:.2f}. "
         f"{report.measures['lufs']:.1f} LUFS (−14 ± 0.5), true peak {report.measures['true_peak']:.1f} dBTP (≤ −1), "
         f"{size:.1f} MB, {'accepted' if report.accepted else 'rejected: ' + ' '.join(report.reasons)}.",
-        "",
     ]
-    section = "\n".join(lines)
-    print(section)
-    results = ROOT / "benchmarks" / "results.md"
-    existing = results.read_text("utf-8") if results.exists() else "# Benchmarks\n"
-    without = re.sub(r"## Video\n.*?(?=^## |\Z)", "", existing, flags=re.DOTALL | re.MULTILINE).rstrip("\n")
-    results.write_text(f"{without}\n\n{section}", "utf-8")
+    write_section("Video", lines)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         before = totals_by_day(ledger, media)
         charges_before = sum(int(c["micros"]) for c in Witness.fetch(settings.world_url).charges)
         refuse_a_day_the_world_has_passed(settings, ledger, day)
-        drive_day(settings, day, out)
+        stages = drive_day(settings, day, out)
         after = totals_by_day(ledger, media)
         witness = Witness.fetch(settings.world_url)
         totals = after.pop(day)
@@ -111,6 +111,7 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         show(settings, totals, agreement, summary, out)
         show_returns(settings, day, ledger, out)
         show_files(settings, totals, agreement, summary, out)
+        summary["stages"] = stages
         if json_file:
             json_file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         if agreement.problems:
@@ -179,8 +180,9 @@ def refuse_a_day_the_world_has_passed(settings: Settings, ledger: Ledger, day: d
         )
 
 
-def drive_day(settings: Settings, day: date, out: Console) -> None:
-    """Run ``runner.py`` for a day and show its stages as they end."""
+def drive_day(settings: Settings, day: date, out: Console) -> list[dict[str, Any]]:
+    """Run ``runner.py`` for a day, show its stages as they end, and return them."""
+    stages: list[dict[str, Any]] = []
     environment = os.environ | dagster_environment(settings)
     command = [sys.executable, "-m", "runner", "day", "--date", day.isoformat(), "--progress"]
     log = settings.home_path / "logs" / "runner.log"
@@ -196,12 +198,14 @@ def drive_day(settings: Settings, day: date, out: Console) -> None:
             if event["event"] == "begin":
                 status.update(f"{event['stage']} …")
             elif event["event"] == "stage":
+                stages.append({name: event[name] for name in ("stage", "seconds", "steps")})
                 counts = " · ".join(f"{value} {name}" for name, value in event.get("counts", {}).items())
                 out.print(f"  {event['at'][11:16]}  {event['stage']:<28} {event['seconds']:6.1f} s   {counts}")
             elif event["event"] == "failed":
                 problem = event["message"]
     if process.returncode != 0:
         raise DayFailed(problem or f"The day stopped before its end: see {log}.")
+    return stages
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
