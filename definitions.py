@@ -30,6 +30,7 @@ from resources.warehouse import WarehouseResource
 from resources.youtube import YouTubeResource
 
 ASSETS: list[dg.AssetsDefinition] = [
+    discovery.affiliate_programs,
     discovery.products,
     intelligence.rankings,
     intelligence.strategy,
@@ -65,7 +66,9 @@ CHECKS = [
 # One run has one kind of partition, so a day is a sequence of these.
 JOBS = {
     "record_prompts": dg.AssetSelection.assets(content.prompt_versions),
-    "prepare_day": dg.AssetSelection.groups("discovery", "intelligence")
+    "observe_programs": dg.AssetSelection.assets(discovery.affiliate_programs),
+    "prepare_day": dg.AssetSelection.assets(discovery.products)
+    | dg.AssetSelection.groups("intelligence")
     | dg.AssetSelection.assets("strategy")
     | dg.AssetSelection.groups("content") - dg.AssetSelection.assets(content.prompt_versions),
     "publish_pieces": dg.AssetSelection.groups("publishing"),

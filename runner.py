@@ -5,7 +5,8 @@ stage may be driven again at any time: what was decided, paid for or posted is f
 nothing itself and shows nothing; with ``--progress`` it prints one JSON object per line for whoever shows it::
 
     {"event": "begin", "stage": "make"}
-    {"event": "stage", "stage": "make", "at": "2026-11-21T02:00:00-05:00", "seconds": 41.2, "counts": {"videos": 4}}
+    {"event": "stage", "stage": "make", "at": "2026-11-21T02:00:00-05:00", "seconds": 41.2, "steps": 40.6,
+     "counts": {"videos": 4}}
     {"event": "failed", "message": "one sentence"}
 """
 
@@ -56,6 +57,7 @@ class DayDriver:
         self._definitions = build_defs(settings)
         self._clock = WorldClock(settings.world_url)
         self._policy = load_policy()
+        self._step_seconds = 0.0  # spent inside assets so far; the rest of a stage is orchestration
 
     def drive(self, day: date) -> None:
         """Live the day to the close of its posting window and beyond nothing.
@@ -70,6 +72,8 @@ class DayDriver:
             prepare_ledger(ledger=ledger)
             calendar = self._settings.calendar
             self._move_clock(calendar.at(day, _MAKE_AT))
+            with self._stage("programmes") as counts:
+                counts |= self._run("observe_programs", str(day - timedelta(days=day.weekday())))
             self._record_prompts()
             with self._stage("make") as counts:
                 counts |= self._run("prepare_day", str(day))
@@ -145,6 +149,8 @@ class DayDriver:
             raise RunFailed(f"{job} of {partition} failed: {failure_of(result)}")
         counts: dict[str, int] = {}
         for event in result.all_events:
+            if event.is_step_success:
+                self._step_seconds += event.step_success_data.duration_ms / 1000
             if event.is_step_materialization and event.asset_key is not None:
                 rows = event.materialization.metadata.get("dagster/row_count")
                 if rows is not None:
@@ -177,10 +183,17 @@ class DayDriver:
     @contextmanager
     def _stage(self, stage: str) -> Iterator[dict[str, int]]:
         self._tell(event="begin", stage=stage)
-        started, counts = time.monotonic(), dict[str, int]()
+        started, counts, before = time.monotonic(), dict[str, int](), self._step_seconds
         yield counts
         at = self._clock.now().astimezone(self._settings.calendar.zone).isoformat(timespec="seconds")
-        self._tell(event="stage", stage=stage, at=at, seconds=round(time.monotonic() - started, 2), counts=counts)
+        self._tell(
+            event="stage",
+            stage=stage,
+            at=at,
+            seconds=round(time.monotonic() - started, 2),
+            steps=round(self._step_seconds - before, 2),
+            counts=counts,
+        )
 
     def _tell(self, **event: object) -> None:
         if self._progress:

@@ -1,21 +1,58 @@
 """Discovery: what could be sold. Programmes and products as their networks and merchants state them."""
 
+from datetime import timedelta
+
 import dagster as dg
 
-from affiliate_empire.catalog.frames import Products
+from affiliate_empire.catalog.frames import Products, Programs
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.sync_catalog import sync_catalog
+from affiliate_empire.operations.sync_programs import sync_programs
+from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient
-from assets.partitions import day
+from assets.partitions import day, week
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, LakeIOManager, to_dagster_type
 
 
 @dg.asset(
+    partitions_def=week,
+    group_name="discovery",
+    kinds={"impact", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Programs),
+)
+def affiliate_programs(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    impact: dg.ResourceParam[ImpactClient],
+    clock: dg.ResourceParam[Clock],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+    lake: dg.ResourceParam[LakeIOManager],
+) -> dg.Output[Frames]:
+    """Joined programmes: terms, rate, window, and whether their products may be planned. One row per programme; free.
+
+    Read anew while it is that week; a past week returns what was observed in it.
+    """
+    frames: Frames = {}
+    with failing_clearly():
+        for monday in days_of(context):
+            if settings.calendar.day_of(clock.now()) >= monday + timedelta(days=7):
+                frames[str(monday)] = lake.lake.read("affiliate_programs", str(monday))
+            else:
+                frames[str(monday)] = sync_programs(ledger=ledger, impact=impact, clock=clock, policy=policy)
+    return dg.Output(frames, metadata={"eligible": sum(int(frame["eligible"].sum()) for frame in frames.values())})
+
+
+@dg.asset(
     partitions_def=day,
+    # The ledger holds the joined programmes; a day is not made from the week's rows.
+    deps=[dg.AssetDep("affiliate_programs")],
     group_name="discovery",
     kinds={"impact", "googlemerchant", "parquet"},
     owners=["team:growth"],

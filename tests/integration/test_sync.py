@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,7 @@ from affiliate_empire.ledger.tables import (
 from affiliate_empire.operations.sync_catalog import CatalogSync, sync_catalog
 from affiliate_empire.operations.sync_conversions import ConversionsSync, sync_conversions
 from affiliate_empire.operations.sync_metrics import sync_metrics
+from affiliate_empire.operations.sync_programs import sync_programs
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.vendors.errors import VendorUnavailable
@@ -116,6 +117,26 @@ def test_feed_and_impact_catalogue_become_one_frame_of_products(
     assert paid_by["NL-1001"] == "impact:1002"
     grinder = next(product for product in rows(ledger, Product) if product.native_id == "HP-1002")
     assert (grinder.price_micros, grinder.currency, grinder.first_seen_day) == (64_000_000, "USD", DAY)
+
+
+def test_programmes_are_told_with_their_terms_and_whether_they_may_be_planned(desk: Desk, ledger: Ledger) -> None:
+    business = desk.business
+    programs = sync_programs(
+        ledger=ledger, impact=business.impact, clock=business.clock, policy=load_policy()
+    ).set_index("program_id")
+
+    assert list(programs.index) == ["impact:1001", "impact:1002"]
+    assert programs.loc["impact:1001", "commission_rate"] == pytest.approx(0.08)
+    assert programs["eligible"].all()
+    assert set(programs["reason"]) == {""}
+    assert count(ledger, Program) == 2
+
+    strict = load_policy()
+    forbids = [network | {"ai_content_allowed": False} for network in strict.networks["networks"]]
+    strict = replace(strict, networks={"networks": forbids})
+    refused = sync_programs(ledger=ledger, impact=business.impact, clock=business.clock, policy=strict)
+    assert not refused["eligible"].any()
+    assert set(refused["reason"]) == {"its network forbids AI-made content"}
 
 
 def test_reading_again_changes_what_changed_and_keeps_the_first_day(
