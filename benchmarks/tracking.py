@@ -217,7 +217,8 @@ def _report(rounds: dict[str, list[dict[str, float]]], stored: int, options: arg
     lines = [
         conditions(
             "tracking.py",
-            f"{options.visitors} keep-alive visitors, {options.rounds} alternating rounds of {options.seconds:g} s, medians",
+            f"{options.visitors} keep-alive visitors",
+            f"medians of {options.rounds} alternating rounds of {options.seconds:g} s",
         ),
         "",
         "| | CPU µs per request | of it the server | requests/s | p50 ms | p99 ms |",
