@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Executable, case, func, not_, select
+from sqlalchemy import Executable, case, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.orm import Session
 
@@ -80,7 +80,12 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
     hits, clicks = _clicks(session, ids, as_of)
     spent = session.execute(
         select(Effect.piece_id, func.sum(Effect.cost_micros))
-        .where(Effect.piece_id.in_(ids), Effect.cost_micros.is_not(None))
+        .where(
+            Effect.piece_id.in_(ids),
+            Effect.cost_micros.is_not(None),
+            # Whatever ended is dated, lost and refused calls too; a cost without a date is no later learning.
+            or_(Effect.settled_at.is_(None), Effect.settled_at < as_of),
+        )
         .group_by(Effect.piece_id)
     )
     costs = {str(piece_id): int(cost or 0) for piece_id, cost in spent}

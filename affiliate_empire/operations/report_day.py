@@ -23,6 +23,10 @@ from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.trace_lineage import trace_conversion
 from affiliate_empire.reporting import DailyReport, render_daily
 
+# A decision at midnight leaves out what midnight itself brings; a report shows all that is known when it is made.
+# The ledger keeps microseconds, so what is known up to and at an instant is what is known before the next one.
+_NEXT_INSTANT = timedelta(microseconds=1)
+
 
 def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCalendar, home: Path, label: str) -> Path:
     """Make the report of a day as of now and return its path; an earlier report of the day is replaced.
@@ -47,12 +51,13 @@ def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCal
 
 
 def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: BusinessCalendar, label: str) -> DailyReport:
-    """Everything a day's report shows, read from the ledger as of an instant."""
+    """Everything a day's report shows, read from the ledger as of an instant, what was learned at it included."""
+    until = as_of + _NEXT_INSTANT
     start, end = calendar.midnight(day), calendar.midnight(day + timedelta(days=1))
     with ledger.begin() as session:
-        outcomes = load_outcomes(session, as_of=as_of, first_day=day, last_day=day)
-        every = load_conversions(session, as_of=as_of)
-        hours = _hours(session, outcomes["piece_id"].tolist(), day, calendar, as_of)
+        outcomes = load_outcomes(session, as_of=until, first_day=day, last_day=day)
+        every = load_conversions(session, as_of=until)
+        hours = _hours(session, outcomes["piece_id"].tolist(), day, calendar, until)
         rejected = Counter(
             {
                 str(reason): int(rows)
@@ -72,6 +77,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
     mine = every["piece_id"].isin(set(outcomes["piece_id"]))
     first_seen = pd.to_datetime(every["first_observed_at"], utc=True)
     orphans = every["piece_id"].isna() & (first_seen >= pd.Timestamp(start)) & (first_seen < pd.Timestamp(end))
+    costs = export_costs(day, ledger=ledger)
     strategy = load_strategy(start, ledger=ledger)
     decided = load_decision(day, ledger=ledger)
     return DailyReport(
@@ -81,7 +87,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
         label=label,
         outcomes=outcomes,
         conversions=every[mine | orphans].reset_index(drop=True),
-        costs=export_costs(day, ledger=ledger),
+        costs=costs[~(costs["settled_at"] >= until)].reset_index(drop=True),
         hours=hours,
         plan_evidence=load_plan_evidence(day, ledger=ledger),
         strategy={"version": strategy.version, "reasons": strategy.reasons},
@@ -92,19 +98,19 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
             "in_force_from": f"{decided.in_force_from.astimezone(calendar.zone):%-d %B %Y, %H:%M}",
             "decisions": decided.decisions,
         },
-        lineage=_largest(every[mine], ledger, as_of),
+        lineage=_largest(every[mine], ledger, until),
         rejected_rows=rejected,
         parked=parked,
     )
 
 
-def _hours(session: Session, pieces: list[str], day: date, calendar: BusinessCalendar, as_of: datetime) -> pd.DataFrame:
+def _hours(session: Session, pieces: list[str], day: date, calendar: BusinessCalendar, until: datetime) -> pd.DataFrame:
     """Hits on the pieces' links in each hour of the posting window, people apart from the others."""
     opens, closes = calendar.posting_window(day)
     rows = session.execute(
         select(Click.clicked_at, is_human())
         .join(Link, Link.code == Click.code)
-        .where(Link.piece_id.in_(pieces), Click.clicked_at >= opens, Click.clicked_at < min(closes, as_of))
+        .where(Link.piece_id.in_(pieces), Click.clicked_at >= opens, Click.clicked_at < min(closes, until))
     ).all()
     # In UTC steps, so that a day of 23 or 25 hours has that many columns.
     starts = [opens + timedelta(hours=n) for n in range(int((closes - opens).total_seconds() // 3600))]
@@ -117,9 +123,9 @@ def _hours(session: Session, pieces: list[str], day: date, calendar: BusinessCal
     return pd.DataFrame({"hour": labels, "people": people, "others": others})
 
 
-def _largest(conversions: pd.DataFrame, ledger: Ledger, as_of: datetime) -> dict[str, Any] | None:
+def _largest(conversions: pd.DataFrame, ledger: Ledger, until: datetime) -> dict[str, Any] | None:
     """The way back of the largest commission; None when the day's pieces have sold nothing."""
     if conversions.empty:
         return None
     ordered = conversions.sort_values(["commission_micros", "conversion_id"], ascending=[False, True])
-    return trace_conversion(str(ordered["conversion_id"].iloc[0]), ledger=ledger, as_of=as_of)
+    return trace_conversion(str(ordered["conversion_id"].iloc[0]), ledger=ledger, as_of=until)

@@ -176,14 +176,19 @@ def test_frames_of_a_day_without_events_keep_their_columns(business: BusinessDay
 
 def test_outcomes_meet_at_the_piece_and_forget_what_came_later(business: BusinessDay) -> None:
     plan = lived(business)
+    for state, micros in (("lost", 700), ("refused", 30)):
+        business.spend(plan["piece_id"][0], "openai", "draw_still", micros, state=state)
     with business.ledger.begin() as session:
         now = load_outcomes(session, as_of=business.at(30), first_day=DAY, last_day=DAY)
         evening = load_outcomes(session, as_of=business.at(20), first_day=DAY, last_day=DAY)
         before_reversal = load_outcomes(session, as_of=business.at(24), first_day=DAY, last_day=DAY)
         unattributed = load_conversions(session, as_of=business.at(30)).query("piece_id.isna()")
+        night = load_outcomes(session, as_of=business.at(3), first_day=DAY, last_day=DAY)
     first = now.set_index("piece_id").loc[plan["piece_id"][0]]
     assert (first["hits"], first["clicks"], first["conversions"], first["reversals"]) == (11, 10, 2, 1)
-    assert (first["commission_micros"], first["cost_micros"]) == (7_547_000, 49_500)
+    assert (first["commission_micros"], first["cost_micros"]) == (7_547_000, 49_500 + 700 + 30)
+    assert night["cost_micros"].sum() == 0  # all was settled at three, which is not before three
+    assert evening["cost_micros"].sum() == now["cost_micros"].sum() == 5 * 49_500 + 730
     assert now["views"].max() == 2000 * (1 + now.index[now["kind"] == "video"].max())
     assert before_reversal["commission_micros"].sum() == 12_547_000
     assert evening["commission_micros"].sum() == evening["clicks"].sum() == 0

@@ -130,6 +130,28 @@ def test_a_whole_days_figures_stand_in_the_report(business: BusinessDay, tmp_pat
     assert "LIVE" not in outline.text
 
 
+def test_what_is_learned_at_the_reports_own_instant_is_in_it(business: BusinessDay, tmp_path: Path) -> None:
+    plan = business.prepared()
+    piece = plan["piece_id"][0]
+    code = business.publish(piece)
+    business.watch(piece, 1_234, hour=22)
+    business.watch(piece, 98_765, hour=23)
+    business.sell("1001.1", business.click(code, 0, hour=22), "7.89", hour=23)
+    at_it = Outline(page_of(business, tmp_path, hour=23)).text
+    for figure in ("98,765", "$7.89", "1 sales"):
+        assert figure in at_it, figure
+    just_before = Outline(page_of(business, tmp_path, hour=23 - 1e-6)).text
+    assert "1,234" in just_before
+    for figure in ("98,765", "$7.89", "1 sales"):
+        assert figure not in just_before, figure
+
+
+def test_a_cost_is_in_the_report_from_the_instant_it_was_settled(business: BusinessDay, tmp_path: Path) -> None:
+    business.spend(business.prepared()["piece_id"][0], "openai", "write_script", 123_450_000)
+    assert "$123.45" in Outline(page_of(business, tmp_path, hour=3)).text
+    assert "$123.45" not in Outline(page_of(business, tmp_path, hour=2.9)).text
+
+
 def test_a_day_before_anything_happened_has_a_report_too(business: BusinessDay, tmp_path: Path) -> None:
     prepare_ledger(ledger=business.ledger)
     text = Outline(page_of(business, tmp_path, label="LIVE")).text

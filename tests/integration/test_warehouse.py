@@ -240,13 +240,25 @@ def test_a_late_reversal_restates_its_cohort_and_not_the_closed_day(books: Books
     )
     _, after = books.build()
     roi = after["roi"].set_index("prompt_version")
-    assert roi.loc["video/question@1", ["revenue_micros", "conversions", "reversals"]].to_list() == [5, 2, 1]
+    assert roi.loc["video/question@1", ["revenue_micros", "conversions", "reversals"]].to_list() == [5, 1, 1]
     assert roi.loc["video/question@1", "roi_percent"] == pytest.approx((5 - 4_000_000) / 4_000_000 * 100)
     assert parquet_bytes(after["daily_pnl"]) == parquet_bytes(before["daily_pnl"])
     _, of_late_day = books.build(late, late)
     (line,) = of_late_day["daily_pnl"].to_dict("records")
     assert (line["niche"], line["platform"], line["revenue_micros"]) == ("home", "youtube", -10_000_000)
     assert line["taken_back_micros"] == -10_000_000
+
+
+def test_a_reversed_line_is_a_reversal_and_no_conversion(books: Books) -> None:
+    _, before = books.build()
+    counted = before["roi"].set_index("prompt_version")[["conversions", "reversals"]]
+    assert counted.loc["post/guide@1"].to_list() == [1, 0]
+    late = DAY + timedelta(days=1)
+    books.keep("conversions", f"{late}", [conversion("v7", "t2", None, late, "reversed", -2_000_000)])
+    _, after = books.build()
+    counted = after["roi"].set_index("prompt_version")[["conversions", "reversals"]]
+    assert counted.loc["post/guide@1"].to_list() == [0, 1]
+    assert counted.loc["video/question@1"].to_list() == [1, 0]
 
 
 def test_marts_are_byte_equal_when_built_again(books: Books) -> None:

@@ -31,7 +31,7 @@ posts as (
 earned as (
     select
         piece_id,
-        count(*) as conversions,
+        count(*) filter (where state <> 'reversed') as conversions,
         count(*) filter (where state = 'reversed') as reversals,
         sum(commission_micros) as revenue_micros
     from {{ ref('attributed_conversions') }}
