@@ -87,7 +87,10 @@ def platform_metrics(
 def clicks(
     context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.Output[Frames]:
-    """Hits on tracking links, bots flagged and kept. One row per hit; free."""
+    """Hits on tracking links, bots flagged and kept. One row per hit.
+
+    The tracking service records a hit as it happens; a run copies the day's hits as they are then. Free.
+    """
     with failing_clearly():
         frames = {
             str(each): export_clicks(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
@@ -111,9 +114,9 @@ def conversions(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
-    """What networks said about sales, by push and by poll, each thing once. One row per event; free.
+    """What networks said about sales, by push and by poll, each thing once. One row per event.
 
-    Polled while it is that day; a past day returns what was learned on it.
+    Polled at every run while it is that day; a past day returns what was learned on it. Free.
     """
     problems: list[str] = []
     with failing_clearly():
@@ -139,7 +142,10 @@ def conversions(
     dagster_type=to_dagster_type(Costs),
 )
 def costs(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
-    """What vendors charged; a lost reply stands at the most it can have cost. One row per cost line; free."""
+    """What vendors charged; a lost reply stands at the most it can have cost. One row per cost line.
+
+    A run copies the lines booked to the day until then. Free: it asks no vendor.
+    """
     with failing_clearly():
         frames = {str(each): export_costs(each, ledger=ledger) for each in days_of(context)}
     spent = sum(int(frame["cost_micros"].sum()) for frame in frames.values())
@@ -185,6 +191,14 @@ def _days_read(source: str, model: Model) -> dg.PartitionMapping | None:
     return None if source == "content_plan" else SINCE
 
 
+# What the owner reads after a model's own description: how fresh it is, and what a run costs.
+_FRESHNESS = {
+    "cohort_day": f"Made anew by each run of its day, with money of up to {RESTATED_DAYS} days later. Free.",
+    "money_day": "Made anew by each run of its day, with what was learned until then. Free.",
+    None: "A view: as fresh as what it reads. Free.",
+}
+
+
 def _spec(model: Model) -> dg.AssetSpec:
     mart = model.layer == "marts"
     # A model upstream is unpartitioned and tells nothing of days, so a mart names the lake's days itself.
@@ -196,7 +210,7 @@ def _spec(model: Model) -> dg.AssetSpec:
     spec = dg.AssetSpec(
         model.name,
         deps=[*model.models, *lake],
-        description=model.description,
+        description=f"{model.description} {_FRESHNESS[model.partition_column]}",
         group_name=_GROUP,
         owners=[model.owner] if model.owner else _OWNERS,
         kinds={"dbt", "duckdb", "parquet"} if mart else {"dbt", "duckdb"},

@@ -72,7 +72,11 @@ def scripts(
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
-    """Video scripts with the product facts they cite. One row per video piece; about $0.01 each, paid once."""
+    """Video scripts with the product facts they cite. One row per video piece.
+
+    Written when the day is planned and kept: a rerun pays for nothing that is there. About $0.0024 each, at the prices
+    of policy/prices.toml.
+    """
 
     def write(piece_id: str) -> object:
         return make_script(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
@@ -98,7 +102,11 @@ def blog_posts(
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
-    """Blog posts with the product facts they cite. One row per post piece; about $0.02 each, paid once."""
+    """Blog posts with the product facts they cite. One row per post piece.
+
+    Written when the day is planned and kept: a rerun pays for nothing that is there. About $0.0035 each, at the prices
+    of policy/prices.toml.
+    """
 
     def write(piece_id: str) -> object:
         return make_post(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
@@ -125,7 +133,10 @@ def voiceovers(
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
-    """Spoken scripts with the time of every character. One row per video piece; about $0.06 each, paid once."""
+    """Spoken scripts with the time of every character. One row per video piece.
+
+    Spoken when the script is written and kept until it changes. About $0.033 each, at the prices of policy/prices.toml.
+    """
 
     def speak(piece_id: str) -> object:
         return make_voiceover(
@@ -154,7 +165,10 @@ def video_clips(
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
-    """The still of every scene, which the video sets in motion. One row per scene; about $0.005 each, paid once."""
+    """The still of every scene, which the video sets in motion. One row per scene.
+
+    Drawn when the script is written and kept until it changes. About $0.005 each, at the prices of policy/prices.toml.
+    """
 
     def draw(piece_id: str) -> object:
         return make_stills(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
@@ -181,7 +195,10 @@ def thumbnails(
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
-    """Thumbnails with their headline. One row per video piece; about $0.005 each, paid once."""
+    """Thumbnails with their headline. One row per video piece.
+
+    Drawn when the script is written and kept until it changes. About $0.005 each, at the prices of policy/prices.toml.
+    """
 
     def draw(piece_id: str) -> object:
         return make_thumbnail(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)

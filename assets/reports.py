@@ -23,7 +23,10 @@ def daily_report(
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The owner's report of a day: what was made, seen, earned and spent, and what was decided. One HTML page; free."""
+    """The owner's report of a day: what was made, seen, earned and spent, and what was decided. One HTML page per day.
+
+    Holds everything known at the instant of its run; the next run replaces it. Free.
+    """
     with failing_clearly():
         paths = [
             report_day(

@@ -1,7 +1,7 @@
 """Money: ``Decimal`` in code, integer micros (millionths of a currency unit) at rest.
 
-Why micros and not cents: one script costs 0.95 cents, one token a millionth of a dollar; rounding each call to a
-cent would misstate the day by a fifth (ADR 0004). Never a float.
+Why micros and not cents: a script costs about a quarter of a cent, one token a millionth of a dollar; rounding each
+call to a cent would book scripts at nothing (ADR 0004). Never a float.
 """
 
 from __future__ import annotations
