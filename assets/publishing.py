@@ -1,5 +1,8 @@
 """Publishing: posts on platform accounts. A piece is posted once per account; a closed day never posts."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import dagster as dg
 
 from affiliate_empire.analytics.frames import Publications
@@ -10,7 +13,7 @@ from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.audit_day import duplicate_publications, quota_overruns, undisclosed_publications
 from affiliate_empire.operations.export import export_publications
 from affiliate_empire.operations.publish_piece import is_due, publish_piece, reconcile_publications
-from affiliate_empire.operations.work_pieces import pieces_of, work_pieces
+from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.blog import BlogClient
@@ -18,7 +21,7 @@ from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.youtube import YouTubeClient
 from assets.checks import claim_holds, day_of
 from assets.partitions import DAY_OF_PLATFORM, day_and_platform
-from assets.steps import failing_clearly, multi_keys_of
+from assets.steps import failing_clearly, multi_keys_of, outcome, pieces_made, pieces_made_of
 from resources.lake import Frames, to_dagster_type
 
 # An account's posts follow one another: its rolling window is judged post by post.
@@ -33,6 +36,7 @@ _POSTS_AT_ONCE = 1
     owners=["team:growth"],
     io_manager_key="lake",
     dagster_type=to_dagster_type(Publications),
+    check_specs=[pieces_made("publications")],
 )
 def publications(
     context: dg.AssetExecutionContext,
@@ -45,8 +49,11 @@ def publications(
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
     settings: dg.ResourceParam[Settings],
-) -> dg.Output[Frames]:
-    """Posts on one platform, made when their slot is due. One row per post; free; posted once, whatever is rerun."""
+) -> Iterator[Any]:
+    """Posts on one platform, made when their slot is due. One row per post.
+
+    Each run posts what has become due and returns the day's posts so far; nothing is posted twice. Free.
+    """
 
     def publish(piece_id: str) -> object:
         return publish_piece(
@@ -64,7 +71,7 @@ def publications(
         )
 
     frames: Frames = {}
-    missed: list[str] = []
+    done: list[PiecesWorked] = []
     with failing_clearly():
         for key, each, platform in multi_keys_of(context):
             reconcile_publications(
@@ -72,25 +79,29 @@ def publications(
             )
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
-            missed += work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE).missed
+            done.append(work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE))
             frames[key] = export_publications(each, ledger=ledger, platform=platform)
-    return dg.Output(frames, metadata={"posts": sum(map(len, frames.values())), "missed": len(missed)})
+    yield dg.Output(frames, metadata={"posts": sum(map(len, frames.values())), **outcome(done)})
+    yield pieces_made_of(done)
 
 
 @dg.asset_check(asset=publications, blocking=True)
 def every_piece_discloses(
-    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
+    context: dg.AssetCheckExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    media: dg.ResourceParam[MediaStore],
+    policy: dg.ResourceParam[Policy],
 ) -> dg.AssetCheckResult:
     """Every post discloses: in its text, by the platform's own flags, and (videos) in picture and voice."""
-    return claim_holds(undisclosed_publications(*day_of(context), ledger=ledger, policy=policy))
+    return claim_holds(undisclosed_publications(*day_of(context), ledger=ledger, media=media, policy=policy))
 
 
 @dg.asset_check(asset=publications, blocking=True)
 def no_duplicate_publication(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]
 ) -> dg.AssetCheckResult:
-    """No piece stands twice on an account, and no post is claimed twice."""
-    return claim_holds(duplicate_publications(ledger=ledger))
+    """No piece was posted twice on an account, no post is claimed twice, and every act of posting is recorded."""
+    return claim_holds(duplicate_publications(*day_of(context), ledger=ledger))
 
 
 @dg.asset_check(asset=publications, blocking=True)

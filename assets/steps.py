@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -62,6 +62,29 @@ def pieces_made(asset: str) -> dg.AssetCheckSpec:
     )
 
 
+def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
+    """The check ``pieces_made`` of a step, with the reasons of what was quarantined."""
+    works = list(done)
+    return dg.AssetCheckResult(
+        check_name="pieces_made",
+        passed=all(work.healthy for work in works),
+        metadata={"quarantined": dg.MetadataValue.json(_quarantined(works))},
+    )
+
+
+def outcome(done: Iterable[PiecesWorked]) -> dict[str, Any]:
+    """What a step did not make, as metadata: how many pieces were quarantined or missed their window, and which."""
+    works = list(done)
+    quarantined = _quarantined(works)
+    missed = [piece for work in works for piece in work.missed]
+    return {
+        "quarantined": len(quarantined),
+        "quarantine_reasons": dg.MetadataValue.json(quarantined),
+        "missed": len(missed),
+        "missed_pieces": dg.MetadataValue.json(missed),
+    }
+
+
 def worked(
     context: dg.AssetExecutionContext,
     verb: Callable[[str], object],
@@ -88,19 +111,19 @@ def worked(
             pieces = pieces_of(day, ledger=ledger, kind=kind)
             done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once)
         frames = {key: export_artifacts(date.fromisoformat(key), step, ledger=ledger) for key in done}
-    quarantined = {piece: reason for work in done.values() for piece, reason in work.quarantined.items()}
     spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
     yield dg.Output(
         frames,
         metadata={
             "pieces": sum(len(work.made) for work in done.values()),
-            "quarantined": len(quarantined),
+            **outcome(done.values()),
             "spent_usd": float(from_micros(spent)),
             "spent": dollars(spent),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name="pieces_made",
-        passed=all(work.healthy for work in done.values()),
-        metadata={"quarantined": dg.MetadataValue.json(quarantined)},
-    )
+    yield pieces_made_of(done.values())
+
+
+def _quarantined(works: Iterable[PiecesWorked]) -> dict[str, str]:
+    """Reason by piece."""
+    return {piece: reason for work in works for piece, reason in work.quarantined.items()}

@@ -16,11 +16,21 @@ from sqlalchemy import func, select
 from affiliate_empire.compliance import check_description, check_post, check_script, check_spoken
 from affiliate_empire.content.post import Post
 from affiliate_empire.content.script import Script
+from affiliate_empire.effects import State
 from affiliate_empire.effects.report import exceeded, imbalances
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Artifact, Piece, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Publication, QuotaUse
+from affiliate_empire.media.quality import LABEL_LIKENESS
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.policy import Policy
+
+# What each platform must have been told, under its own names; a platform that is missing here is told nothing by us.
+_LABELS = {
+    "youtube": ("containsSyntheticMedia", "hasPaidProductPlacement"),
+    "blog": ("banner", "sponsoredLinks"),
+}
 
 
 def uncited_claims(day: date | None, kind: str, *, ledger: Ledger, policy: Policy) -> list[str]:
@@ -38,33 +48,65 @@ def uncited_claims(day: date | None, kind: str, *, ledger: Ledger, policy: Polic
     return problems
 
 
-def undisclosed_publications(day: date | None, platform: str | None, *, ledger: Ledger, policy: Policy) -> list[str]:
-    """Publications of a day whose text or flags do not disclose; on one platform or on all."""
+def undisclosed_publications(
+    day: date | None, platform: str | None, *, ledger: Ledger, media: MediaStore, policy: Policy
+) -> list[str]:
+    """Publications of a day that do not disclose; on one platform or on all.
+
+    A video discloses in its description, by the platform's labels, in its voice and in its picture; a post in the text
+    that the ledger and the act's handle hold of it, and by its banner and its marked links.
+    """
     problems = []
     spoken = _spoken_texts(day, ledger)
+    videos = _videos(day, ledger)
+    handles = _handles(day, ledger)
     for publication in _publications(day, platform, ledger):
+        piece, handle = publication.piece_id, handles.get(publication.effect_id, {})
         if publication.platform == "blog":
-            reasons = _undisclosed_post(publication.description, policy)
+            # What was handed over is what the public reads; what is recorded of it may not say more than that.
+            texts = dict.fromkeys([publication.description, str(handle.get("description", publication.description))])
+            reasons = [reason for text in texts for reason in _undisclosed_post(text, policy)]
         else:
-            reasons = check_description(publication.description, policy) + check_spoken(
-                spoken[publication.piece_id], policy
-            )
-        reasons += [f"The label {name} is not set." for name, value in publication.disclosures.items() if not value]
-        if not publication.disclosures:
-            reasons.append("No label was set at the platform.")
-        problems += [f"{publication.publication_id}: {reason}" for reason in reasons]
+            reasons = check_description(publication.description, policy) + check_spoken(spoken[piece], policy)
+            reasons += _undisclosed_picture(videos.get(piece), handle.get("sha256"), media, policy)
+        reasons += _unset_labels(publication)
+        problems += [f"{publication.publication_id}: {reason}" for reason in dict.fromkeys(reasons)]
     return problems
 
 
-def duplicate_publications(*, ledger: Ledger) -> list[str]:
-    """Pieces that stand twice on an account, or posts that two publications claim; over all days."""
+def duplicate_publications(day: date | None, platform: str | None, *, ledger: Ledger) -> list[str]:
+    """Posts that stand twice or are not accounted for, judged by the publications and by the acts of publishing.
+
+    Over all days: pieces that were published twice on an account, and posts that two publications claim. Of the day
+    and platform: acts that came to a post without a publication, and publications without such an act.
+    """
+    settled = (Effect.operation == OPERATION, Effect.state == State.SETTLED)
+    acts = select(Effect.effect_id, Effect.vendor, Effect.remote_id).where(*settled)
+    acts = acts.where(Effect.effect_id.not_in(select(Publication.effect_id)))
+    unfounded = select(Publication.publication_id, Publication.effect_id)
+    unfounded = unfounded.where(Publication.effect_id.not_in(select(Effect.effect_id).where(*settled)))
+    if day is not None:
+        acts, unfounded = acts.where(Effect.day == day), unfounded.where(Publication.day == day)
+    if platform is not None:
+        acts, unfounded = acts.where(Effect.vendor == platform), unfounded.where(Publication.platform == platform)
     with ledger.begin() as session:
         rows = session.execute(select(Publication.piece_id, Publication.account_id, Publication.remote_id)).all()
+        acted = session.execute(select(Effect.piece_id, Effect.account_id).where(*settled)).all()
+        unrecorded = session.execute(acts.order_by(Effect.effect_id)).all()
+        unacted = session.execute(unfounded.order_by(Publication.publication_id)).all()
     twice = Counter((piece, account) for piece, account, _ in rows)
+    posted = Counter((piece, account) for piece, account in acted)
     shared = Counter((account, remote) for _, account, remote in rows)
     return [
-        f"Piece {piece} was published {n} times on {account}." for (piece, account), n in twice.items() if n > 1
-    ] + [f"{n} publications claim the post {remote} on {account}." for (account, remote), n in shared.items() if n > 1]
+        *(f"Piece {piece} was published {n} times on {account}." for (piece, account), n in twice.items() if n > 1),
+        *(f"Piece {piece} was posted by {n} acts on {account}." for (piece, account), n in posted.items() if n > 1),
+        *(f"{n} publications claim the post {post} on {account}." for (account, post), n in shared.items() if n > 1),
+        *(
+            f"The act {act} came to the post {post} on {of}, and no publication holds it."
+            for act, of, post in unrecorded
+        ),
+        *(f"{publication} stands on {act}, which is no act that came to a post." for publication, act in unacted),
+    ]
 
 
 def spend_beyond_caps(*, ledger: Ledger) -> list[str]:
@@ -120,6 +162,50 @@ def _spoken_texts(day: date | None, ledger: Ledger) -> defaultdict[str, str]:
     return defaultdict(str, texts)
 
 
+def _videos(day: date | None, ledger: Ledger) -> dict[str, Artifact]:
+    """The video that is kept of each piece, whatever became of the piece."""
+    query = select(Artifact).where(Artifact.step == "video")
+    if day is not None:
+        query = query.join(Piece, Piece.piece_id == Artifact.piece_id).where(Piece.day == day)
+    with ledger.begin() as session:
+        return {video.piece_id: video for video in session.scalars(query)}
+
+
+def _handles(day: date | None, ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """What was handed to the platform, by the effect; nothing for effects that kept no handle."""
+    query = select(Effect.effect_id, Effect.handle).where(Effect.operation == OPERATION)
+    if day is not None:
+        query = query.where(Effect.day == day)
+    with ledger.begin() as session:
+        return {row.effect_id: row.handle or {} for row in session.execute(query)}
+
+
+def _undisclosed_picture(video: Artifact | None, sent: str | None, media: MediaStore, policy: Policy) -> list[str]:
+    """``sent`` is the hash of the file that went out, None where the ledger does not hold it."""
+    if video is None or video.sha256 is None:
+        return ["No video is kept: nothing shows that its picture discloses."]
+    reasons = []
+    label, likeness = video.content.get("label"), video.content.get("label_likeness")
+    if label != policy.disclosure("picture"):
+        reasons.append(f"The picture's label is {label!r} instead of {policy.disclosure('picture')!r}.")
+    if likeness is None or likeness < LABEL_LIKENESS:
+        reasons.append(f"The label was seen on the picture with a likeness of {likeness}, below {LABEL_LIKENESS}.")
+    if sent is not None and sent != video.sha256:
+        reasons.append("The video that went out is not the one whose picture was judged.")
+    if not media.exists(sent or video.sha256):
+        reasons.append("The file of the video is not in the media store.")
+    return reasons
+
+
+def _unset_labels(publication: Publication) -> list[str]:
+    """The labels that the platform was not told, and those that were told to be off."""
+    told = publication.disclosures
+    if not told:
+        return ["No label was set at the platform."]
+    wanted = dict.fromkeys([*_LABELS.get(publication.platform, ()), *told])
+    return [f"The label {name} is not set." for name in wanted if told.get(name) is not True]
+
+
 def _undisclosed_post(description: str, policy: Policy) -> list[str]:
     reasons = []
     if not description.startswith(policy.disclosure("post")):
@@ -139,7 +225,7 @@ def _documents(day: date | None, step: str, ledger: Ledger) -> list[tuple[Piece,
     if day is not None:
         query = query.where(Piece.day == day)
     with ledger.begin() as session:
-        return [(piece, content) for piece, content in session.execute(query).tuples()]
+        return [(row.Piece, row.content) for row in session.execute(query)]
 
 
 def _publications(day: date | None, platform: str | None, ledger: Ledger) -> list[Publication]:
