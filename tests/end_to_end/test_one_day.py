@@ -47,6 +47,10 @@ def test_the_day_agrees_with_the_worlds_witness(first: dict[str, Any]) -> None:
     assert all(Path(video).stat().st_size > 10_000 for video in first["videos"])
     report = Path(first["report"]).read_text("utf-8")
     assert "SIMULATED" in report
+    # Up to its own instant the report knows what the terminal and the marts know.
+    assert first["views"] > 0
+    assert f"<small>seen</small><b>{first['views']:,}</b>" in report
+    assert f"<small>earned</small><b>${first['revenue_cents'] / 100:,.2f}</b>" in report
 
 
 def test_nothing_beyond_loopback_was_contacted(home: Home, first: dict[str, Any]) -> None:
