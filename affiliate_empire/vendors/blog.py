@@ -7,6 +7,7 @@ made elsewhere (``affiliate_empire.content``). Credentials for the remote are gi
 
 from __future__ import annotations
 
+import re
 import subprocess
 import threading
 import uuid
@@ -27,6 +28,9 @@ _EMAIL = "publisher@ai-affiliate-empire.invalid"
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 # Nobody is there to answer a prompt. Messages are read below, so they must not be translated.
 _SETTINGS = ("GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "SSH_ASKPASS=false", "LC_ALL=C", "TZ=UTC")
+
+_USERINFO = re.compile(r"://\S*@")
+_QUERY = re.compile(r"(://[^\s?#'\"]*)[?#][^\s'\"]*")
 
 
 class NotFastForward(VendorRefused):
@@ -216,13 +220,13 @@ class BlogClient:
                 timeout=self._timeout,
                 check=False,
             )
-        except subprocess.TimeoutExpired as error:
+        except subprocess.TimeoutExpired:
             kind = ReplyLost if lost_reply else VendorUnavailable
             raise kind(
                 f"The blog's remote did not answer git within {self._timeout:.0f} s; try again later.",
                 vendor=_VENDOR,
                 code="timeout",
-            ) from error
+            ) from None  # the cause quotes the whole command, and with it the remote
 
     def _check(self, outcome: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
         if outcome.returncode == 127:
@@ -260,8 +264,9 @@ def _never_connected(said: str) -> bool:
 
 
 def _last_line(said: str) -> str:
+    """The last thing git said, its addresses without userinfo and query: a remote's address may carry credentials."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
+    return _QUERY.sub(r"\1", _USERINFO.sub("://", lines[-1])) if lines else "no message"
 
 
 def _checked(path: str) -> str:
