@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from affiliate_empire.kernel.clock import BusinessCalendar
@@ -57,14 +59,15 @@ _LIVE_URLS = {
 class Settings(BaseSettings):
     """Settings by environment variable (prefix ``EMPIRE_``) or ``.env`` in the working directory."""
 
-    model_config = SettingsConfigDict(env_prefix="EMPIRE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EMPIRE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     mode: Mode = Mode.SANDBOX
     home: Path = Path(".empire")
     timezone: str = "America/New_York"
     first_day: date | None = Field(default=None, description="first partition; two years back when unset")
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
-    sentry_dsn: SecretStr | None = None
 
     # Ports of our own services; 0 takes a free one and remembers it in the home.
     world_port: int = 0
@@ -72,28 +75,39 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, description="where the tracking service is reached from outside")
 
     # Money: the owner's caps. The original plan is $412 a month, about $14 a day.
-    budget_day_usd: float = 14.0
-    budget_month_usd: float = 412.0
-    budget_run_usd: float = 14.0
+    budget_day_usd: Decimal = Field(default=Decimal(14), ge=0)
+    budget_month_usd: Decimal = Field(default=Decimal(412), ge=0)
+    budget_run_usd: Decimal = Field(default=Decimal(14), ge=0)
 
     render_profile: RenderProfile = RenderProfile.FULL
     seed: int = 7
     slate_videos: int = 4
     slate_posts: int = 1
 
-    # Vendors
+    # Vendors. What is no secret itself but may carry one (an address with a password in it) is not shown either.
     openai_api_key: SecretStr | None = None
     elevenlabs_api_key: SecretStr | None = None
-    youtube_client_id: str | None = None
+    youtube_client_id: str | None = Field(default=None, repr=False)
     youtube_client_secret: SecretStr | None = None
     youtube_refresh_token: SecretStr | None = None
-    impact_account_sid: str | None = None
+    impact_account_sid: str | None = Field(default=None, repr=False)
     impact_auth_token: SecretStr | None = None
     impact_postback_token: SecretStr | None = None
-    product_feed: str | None = Field(default=None, description="path or URL of a Google Merchant product feed")
+    product_feed: str | None = Field(
+        default=None, repr=False, description="path or URL of a Google Merchant product feed"
+    )
     product_feed_program: str | None = Field(default=None, description="Impact programme id that pays for the feed")
-    blog_remote: str | None = Field(default=None, description="git remote of the blog's repository")
+    blog_remote: str | None = Field(default=None, repr=False, description="git remote of the blog's repository")
     blog_base_url: str | None = Field(default=None, description="where the blog is read")
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (OSError, ValueError, KeyError):  # unknown, a folder of zones, a path out of the database
+            raise ValueError("must be a zone of the IANA database, such as America/New_York") from None
+        return zone
 
     # ------------------------------------------------------------------ the home
     @property
@@ -161,3 +175,18 @@ class Settings(BaseSettings):
         if self.simulated:
             return SANDBOX_KEYS[name]
         raise Misconfigured(f"EMPIRE_{field.upper()} is not set: add it to .env before running in {self.mode} mode.")
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence about settings that cannot be used: which variable, by which rule. It never shows a value."""
+    broken = [f"{_variable(str(each['loc'][0]))} {_rule(each['msg'])}" for each in error.errors(include_input=False)]
+    which = "it" if len(broken) == 1 else "them"
+    return f"{'; '.join(broken)}: correct {which} in the environment or in .env."
+
+
+def _variable(field: str) -> str:
+    return field if field == "DATABASE_URL" else f"EMPIRE_{field.upper()}"
+
+
+def _rule(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)

@@ -1,7 +1,6 @@
 """Intelligence: which products are worth it, the strategy in force, and the plan of the day."""
 
 import warnings
-from decimal import Decimal
 
 import dagster as dg
 
@@ -111,7 +110,7 @@ def content_plan(
                 policy=policy,
                 calendar=settings.calendar,
                 slate={"video": settings.slate_videos, "post": settings.slate_posts},
-                budget_micros=to_micros(Decimal(str(settings.budget_day_usd))),
+                budget_micros=to_micros(settings.budget_day_usd),
                 seed=settings.seed,
             )
             for each in days_of(context)

@@ -9,14 +9,15 @@ import subprocess
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from affiliate_empire.kernel.errors import BadInput, EmpireError
-from affiliate_empire.settings import Settings
+from affiliate_empire.settings import Settings, explain
 
 app = typer.Typer(
     help="AI Affiliate Empire: an affiliate content business as a Dagster asset graph.",
@@ -37,8 +38,16 @@ def main() -> None:
     try:
         app()
     except EmpireError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True, highlight=False)
-        sys.exit(1)
+        _fail(str(error))
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise  # a defect of ours, not a setting
+        _fail(explain(error))
+
+
+def _fail(sentence: str) -> NoReturn:
+    Console(stderr=True).print(sentence, style="red", markup=False, soft_wrap=True, highlight=False)
+    sys.exit(1)
 
 
 @app.command()

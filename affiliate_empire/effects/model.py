@@ -161,10 +161,9 @@ class Caps:
     niche_day_micros: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def in_dollars(cls, *, day: float, month: float, run: float) -> Caps:
+    def in_dollars(cls, *, day: Decimal, month: Decimal, run: Decimal) -> Caps:
         """The caps as the owner's settings state them, in US dollars."""
-        day_micros, month_micros, run_micros = (to_micros(Decimal(str(cap))) for cap in (day, month, run))
-        return cls(day_micros, month_micros, run_micros)
+        return cls(to_micros(day), to_micros(month), to_micros(run))
 
 
 @dataclass(frozen=True)

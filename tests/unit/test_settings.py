@@ -1,0 +1,107 @@
+"""Settings: what is refused and how it is said, what is never shown, and how caps become micros."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from affiliate_empire.cli.main import main
+from affiliate_empire.effects import Caps
+from affiliate_empire.settings import Settings
+
+SECRET = "marked-secret"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("EMPIRE_SEED", SECRET, "must be a valid integer"),
+        ("EMPIRE_MODE", SECRET, "must be 'sandbox', 'live-readonly' or 'live'"),
+        ("EMPIRE_TIMEZONE", f"America/{SECRET}", "must be a zone of the IANA database"),
+        ("EMPIRE_TIMEZONE", f"/{SECRET}", "must be a zone of the IANA database"),
+        ("EMPIRE_TIMEZONE", "America", "must be a zone of the IANA database"),
+        ("EMPIRE_TIMEZONE", "", "must be a zone of the IANA database"),
+        ("EMPIRE_FIRST_DAY", SECRET, "must be a valid date"),
+        ("EMPIRE_BUDGET_DAY_USD", SECRET, "must be a valid decimal"),
+        ("EMPIRE_BUDGET_DAY_USD", "NaN", "must be a finite number"),
+        ("EMPIRE_BUDGET_RUN_USD", "-1", "must be greater than or equal to 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(
+    variable: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    said = _said_by(["stop"], monkeypatch, capsys)
+    assert said.startswith(f"{variable} must be ")
+    assert rule in said
+    assert said.endswith(": correct it in the environment or in .env.\n")
+    assert said.count("\n") == 1
+    assert SECRET not in said
+
+
+def test_several_wrong_settings_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_text("EMPIRE_SEED=one\nEMPIRE_TRACK_PORT=two\n")
+    said = _said_by(["stop"], monkeypatch, capsys)
+    assert "EMPIRE_TRACK_PORT must be" in said
+    assert "; " in said
+    assert "EMPIRE_SEED must be" in said
+    assert said.endswith(": correct them in the environment or in .env.\n")
+    assert said.count("\n") == 1
+
+
+def test_a_defect_of_ours_is_not_taken_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Receipt(BaseModel):
+        seed: int
+
+    def broken() -> None:
+        Receipt.model_validate({})
+
+    monkeypatch.setattr(sys.modules[main.__module__], "app", broken)
+    with pytest.raises(ValidationError):
+        main()
+
+
+def test_what_may_carry_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        if name.endswith(("_key", "_secret", "_token", "_sid", "_client_id", "_remote", "product_feed")):
+            monkeypatch.setenv(f"EMPIRE_{name.upper()}", f"https://user:{SECRET}@host/")
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{SECRET}@host/empire")
+    settings = Settings()
+    assert SECRET in str(settings.product_feed)
+    assert SECRET not in f"{settings!r} {settings}"
+
+
+def test_a_wrong_setting_does_not_show_its_value_in_a_traceback_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPIRE_SEED", SECRET)
+    with pytest.raises(ValidationError) as problem:
+        Settings()
+    assert SECRET not in str(problem.value)
+
+
+def test_caps_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPIRE_BUDGET_DAY_USD", "1234567890.123457")
+    settings = Settings()
+    caps = Caps.in_dollars(day=settings.budget_day_usd, month=settings.budget_month_usd, run=settings.budget_run_usd)
+    assert settings.budget_day_usd == Decimal("1234567890.123457")
+    assert (caps.day_micros, caps.month_micros, caps.run_micros) == (1_234_567_890_123_457, 412_000_000, 14_000_000)
+
+
+def _said_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr(sys, "argv", ["empire", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    return said.err
