@@ -131,8 +131,9 @@ def data_folder(folder: Path) -> Path:
     if record["home"] != str(folder):
         if (Path(record["home"]) / "location.json").exists():
             raise Misconfigured(
-                f"{folder} is a copy of {record['home']}, whose database lies outside both in {data}: use `empire "
-                "backup` and `empire restore` instead of copying the folder."
+                f"{folder} is a copy of {record['home']}, whose database lies outside both in {data}: start "
+                "with an empty home and carry the data over with pg_dump, from the address that `empire db url` gives "
+                "in the original one."
             )
         _write_note(note, folder, data)
     return data

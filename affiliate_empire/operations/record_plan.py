@@ -171,7 +171,7 @@ def strategy_in_force(session: Session, at: datetime) -> Strategy:
     query = select(Strategy).where(Strategy.in_force_from <= at)
     found = session.scalar(query.order_by(Strategy.in_force_from.desc(), Strategy.version.desc()).limit(1))
     if found is None:
-        raise Misconfigured("The ledger has no strategy yet: run `empire init` (or `empire demo`, which does it).")
+        raise Misconfigured("The ledger has no strategy yet: run `empire demo`, or materialize prompt_versions.")
     session.expunge(found)
     return found
 
@@ -190,7 +190,7 @@ def _prompts(session: Session, slate: Mapping[str, int]) -> dict[str, list[str]]
         prompts.setdefault(version.kind, []).append(version.prompt_version)
     missing = [kind for kind, asked in slate.items() if asked and not prompts[kind]]
     if missing:
-        raise Misconfigured(f"The ledger has no active prompt version for a {missing[0]}: run `empire init`.")
+        raise Misconfigured(f"The ledger has no active prompt version for a {missing[0]}: materialize prompt_versions.")
     return prompts
 
 

@@ -463,7 +463,7 @@ class YouTubeClient:
             )
         if status == 401:
             return VendorRefused(
-                "YouTube rejected the credentials: connect the channel again with `empire connect youtube`.",
+                "YouTube rejected the credentials: put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
                 vendor=_VENDOR,
                 code=code,
             )
@@ -537,7 +537,7 @@ def _token_failure(error: Exception) -> VendorError:
         )
     return VendorRefused(
         "Google refused to renew YouTube's access (the grant was revoked or has expired): "
-        "connect the channel again with `empire connect youtube`.",
+        "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
         vendor=_VENDOR,
         code="invalid_grant",
     )

@@ -400,9 +400,9 @@ def test_replies_hold_only_what_googles_schema_knows(world: RunningWorld, client
 def test_a_revoked_grant_and_a_wrong_client_are_refused(shared_world: RunningWorld) -> None:
     for changes in ({"refresh_token": "revoked"}, {"client_secret": "wrong"}):
         client = open_client(shared_world, **changes)
-        with pytest.raises(VendorRefused, match="empire connect youtube"):
+        with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
             client.start_upload(metadata(), 100)
-        with pytest.raises(VendorRefused, match="empire connect youtube"):
+        with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
             client.fetch_statistics(["abc"])
         client.close()
 
