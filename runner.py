@@ -13,13 +13,18 @@ nothing itself and shows nothing; with ``--progress`` it prints one JSON object 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from datetime import time as local_time
+from pathlib import Path
 
 import dagster as dg
 import httpx
@@ -220,6 +225,22 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return "no step failed; see the run in the Dagster UI"
 
 
+@contextmanager
+def _only_driver(home: Path) -> Iterator[None]:
+    """One process drives a home's days at a time; a second one waits. The kernel frees the lock of a dead one."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "runner.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _end_with(parent: int) -> None:
+    """End when whoever shows our progress is gone: nobody would know of a day that drives itself on."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> int:
     """``python -m runner day --date 2026-11-21 --progress``"""
     parser = argparse.ArgumentParser(prog="runner", description=__doc__)
@@ -228,12 +249,15 @@ def main() -> int:
     day.add_argument("--date", type=date.fromisoformat, required=True)
     day.add_argument("--progress", action="store_true", help="one JSON object per line")
     arguments = parser.parse_args()
+    settings = Settings()
+    if arguments.progress:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
-        with dg.DagsterInstance.get() as instance:
+        with _only_driver(settings.home_path), dg.DagsterInstance.get() as instance:
             # One process drives a dozen runs. By default Dagster opens a connection for each of its hundreds of small
             # statements; this is its own way to keep one per storage.
             instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3_600, max_overflow=20)
-            DayDriver(Settings(), instance, progress=arguments.progress).drive(arguments.date)
+            DayDriver(settings, instance, progress=arguments.progress).drive(arguments.date)
     except EmpireError as error:
         print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
         return 1

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
@@ -127,7 +128,12 @@ def check_feed(file: Path, out: Console) -> None:
     if not file.is_file():
         raise BadInput(f"There is no feed at {file}: give the path of a Google Merchant product feed.")
     feed = parse_feed(file.read_bytes(), source="product_feed")
-    out.print(f"{file.name}: {len(feed.products):,} products, {len(feed.rejected):,} rows set aside with their reasons")
+    put_aside = f"{len(feed.rejected):,} rows set aside, listed in the report"
+    out.print(f"{file.name}: {len(feed.products):,} products; {put_aside}")
+        f"{file.name}: {len(feed.products):,} products; {len(feed.rejected):,} rows set aside, listed in the report"
+    )
+    for row in feed.rejected.head(3).to_dict("records"):
+        out.print(f"  row {row['row_number']}: {row['reason']}", highlight=False)
 
 
 def checked_day(settings: Settings, day: date | None) -> date:
@@ -275,7 +281,8 @@ def show(
     out: Console,
 ) -> None:
     """Print what the day came to, each figure beside the witness's."""
-    table = Table(title=f"{totals.day} · every number is {settings.label}", title_style="bold", title_justify="left")
+    title = f"{totals.day} · every number is {settings.label}"
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("", "ledger", "world's witness"):
         table.add_column(heading, justify="left" if not heading else "right")
     made = f"{totals.pieces - len(totals.quarantined)} of {totals.pieces}"
@@ -295,13 +302,13 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
     with ledger.begin() as session:
         outcomes = load_outcomes(session, as_of=far, first_day=day, last_day=day)
     for column, heading in (("platform", "platform"), ("prompt_version", "prompt version")):
-        table = Table(title=f"Return by {heading} · {settings.label}", title_style="bold", title_justify="left")
-        for name in (heading, "pieces", "views", "people", "sales", "earned", "spent", "ROI"):
+        title = f"Return by {heading} · {settings.label}"
+        table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+        for name in (heading, "views", "people", "sales", "earned", "spent", "ROI"):
             table.add_column(name, justify="left" if name == heading else "right", no_wrap=True)
         for row in roi_by(outcomes, column).to_dict("records"):
             table.add_row(
                 row[column],
-                str(row["pieces"]),
                 f"{row['views']:,}",
                 f"{row['clicks']:,}",
                 str(row["conversions"]),

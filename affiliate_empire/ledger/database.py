@@ -42,7 +42,10 @@ class Ledger:
     @property
     def url(self) -> str:
         """The URL with its password, for a process that is started to work on the same ledger."""
-        return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        text = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # SQLAlchemy writes a space in the socket's folder as "+", which libpq takes for a plus.
+        address, mark, query = text.partition("?")
+        return address + mark + query.replace("+", "%20")
 
     @contextmanager
     def begin(self) -> Iterator[Session]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import signal
+import socket
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger
 from affiliate_empire.operations.trace_lineage import trace_conversion, trace_prompt
-from tests.end_to_end.homes import Home
+from tests.end_to_end.homes import Home, wait_until
 
 PURE = ("roi", "daily_pnl", "attributed_conversions", "revenue_lineage")
 RECORDED = ("content_plan", "scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails", "videos")
@@ -97,3 +101,46 @@ def test_a_day_the_world_has_passed_is_refused_in_one_sentence(home: Home, first
     assert done.returncode == 1
     assert "time does not run back" in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+def _graphql(port: int, query: str, **variables: Any) -> dict[str, Any]:
+    reply = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query, "variables": variables}, timeout=60)
+    return reply.raise_for_status().json()["data"]  # type: ignore[no-any-return]
+
+
+def test_a_backfill_from_the_ui_posts_nothing(home: Home, first: dict[str, Any]) -> None:
+    """The last of the module: the open UI lets the world live on to the wall's time."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = home.start("dev", "--port", str(port))
+
+    def loaded() -> bool:
+        assert process.poll() is None, (home.path.parent / "started.log").read_text("utf-8")
+        with contextlib.suppress(httpx.HTTPError, KeyError):
+            return len(_graphql(port, "{assetNodes{id}}")["assetNodes"]) > 20
+        return False
+
+    try:
+        wait_until(loaded, "the asset graph in the UI")
+        before = (len(home.witness("posts")), len(home.witness("charges")))
+        launch = "mutation($p: LaunchBackfillParams!){launchPartitionBackfill(backfillParams:$p){__typename}}"
+        wanted = {
+            "publications": [f"{first['day']}|{platform}" for platform in ("blog", "youtube")],
+            "scripts": [first["day"]],
+        }
+        for asset, partitions in wanted.items():
+            asked = {"partitionNames": partitions, "assetSelection": [{"path": [asset]}], "title": asset}
+            launched = _graphql(port, launch, p=asked)
+            assert launched["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess"
+
+        def states() -> set[str]:
+            query = "{partitionBackfillsOrError{... on PartitionBackfills{results{status}}}}"
+            return {backfill["status"] for backfill in _graphql(port, query)["partitionBackfillsOrError"]["results"]}
+
+        wait_until(lambda: "REQUESTED" not in states(), "the backfills")
+        assert states() == {"COMPLETED_SUCCESS"}
+        assert (len(home.witness("posts")), len(home.witness("charges"))) == before
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
