@@ -130,8 +130,6 @@ def check_feed(file: Path, out: Console) -> None:
     feed = parse_feed(file.read_bytes(), source="product_feed")
     put_aside = f"{len(feed.rejected):,} rows set aside, listed in the report"
     out.print(f"{file.name}: {len(feed.products):,} products; {put_aside}")
-        f"{file.name}: {len(feed.products):,} products; {len(feed.rejected):,} rows set aside, listed in the report"
-    )
     for row in feed.rejected.head(3).to_dict("records"):
         out.print(f"  row {row['row_number']}: {row['reason']}", highlight=False)
 
