@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -34,6 +35,11 @@ def main() -> None:
     finally:
         subprocess.run([EMPIRE, "stop"], env=environment, check=True)
         shutil.rmtree(folder)
+    report(summary)
+
+
+def report(summary: dict[str, Any]) -> None:
+    """Write the section from a demo's summary (``empire demo --json``)."""
     stages: dict[str, list[float]] = {}
     for stage in summary["stages"]:
         name = "results" if stage["stage"].startswith("results of") else stage["stage"]

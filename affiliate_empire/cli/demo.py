@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -336,7 +337,7 @@ def show_files(
     for path in totals.videos:
         out.print(f"video   {path}", soft_wrap=True, highlight=False)
     out.print(f"report  {summary['report']}", soft_wrap=True, highlight=False)
-    elsewhere = "" if settings.home == Path(".empire") else f"EMPIRE_HOME={settings.home_path} "
+    elsewhere = "" if settings.home == Path(".empire") else f"EMPIRE_HOME={shlex.quote(str(settings.home_path))} "
     out.print(f"Look into it in the Dagster UI: {elsewhere}.venv/bin/empire dev", soft_wrap=True, highlight=False)
     if not agreement.problems:
         out.print("[green]Verified: posts, charges, clicks and payouts agree with the world's witness.[/]")

@@ -357,6 +357,7 @@ class PostAct:
             "slug": text.slug,
             "title": text.title,
             "description": text.description,
+            "disclosures": {"banner": True, "sponsoredLinks": True},
             "prepared_at": now.isoformat(),
         }
 
@@ -381,7 +382,7 @@ class PostAct:
                 "url": self._blog.url(handle["slug"]),
                 "title": handle["title"],
                 "description": handle["description"],
-                "disclosures": {"banner": True, "sponsoredLinks": True},
+                "disclosures": handle["disclosures"],
                 "published_at": handle["prepared_at"],
                 "commit": handle["sha"],
             },
