@@ -211,8 +211,12 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from affiliate_empire.effects.report import open_effects
+    from affiliate_empire.effects.switches import paused_scopes
 
-    rows = open_effects(ledger=_open_ledger(Settings()))
+    ledger = _open_ledger(Settings())
+    rows = open_effects(ledger=ledger)
+    for scope, reason in paused_scopes(ledger=ledger).items():
+        Console(stderr=True).print(f"Paused: {scope} ({reason}). Lift it with: empire resume {scope}", markup=False)
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return

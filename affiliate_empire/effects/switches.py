@@ -56,3 +56,9 @@ def check(session: Session, effect: Effect) -> None:
         raise Paused(
             f"{pause.scope} is paused ({pause.reason}): lift it with `empire resume {pause.scope}`.", scope=pause.scope
         )
+
+
+def paused_scopes(*, ledger: Ledger) -> dict[str, str]:
+    """Every pause in force: scope → reason."""
+    with ledger.begin() as session:
+        return {pause.scope: pause.reason for pause in session.scalars(select(Pause).order_by(Pause.scope))}
