@@ -74,7 +74,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
         set_world_clock,
         start_services,
     )
-    from affiliate_empire.cli.services import Services, require_free_port
+    from affiliate_empire.cli.services import Services, end_tree, require_free_port
     from affiliate_empire.kernel.clock import SystemClock
 
     settings = Settings()
@@ -98,8 +98,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
             try:
                 process.wait()
             except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)
-                process.wait()
+                end_tree(process.pid)
     finally:
         for name in mine:
             services.stop(name)

@@ -154,6 +154,18 @@ def require_free_port(port: int, setting: str) -> None:
             raise Misconfigured(f"Port {port} is in use by another program: set {setting} to a free one.") from None
 
 
+def end_tree(pid: int) -> None:
+    """End a process and all it started: in order first, by force after ``STOP_TIMEOUT`` seconds."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+        root.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=STOP_TIMEOUT)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else f"it said nothing (log: {log})."
