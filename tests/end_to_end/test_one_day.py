@@ -143,4 +143,4 @@ def test_a_backfill_from_the_ui_posts_nothing(home: Home, first: dict[str, Any])
         assert (len(home.witness("posts")), len(home.witness("charges"))) == before
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(120)
