@@ -241,7 +241,7 @@ class Effects:
             with self.ledger.begin() as session:
                 outcome = decide(session)
             return outcome
-        except BaseException:
+        except BaseException:  # even an interrupt: a claim that was not committed must not look like work under way
             if isinstance(outcome, _Claim):
                 _at_work.discard(self._mark(outcome))
             raise

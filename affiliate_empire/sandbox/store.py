@@ -118,7 +118,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-            except BaseException:
+            except BaseException:  # even an interrupt: an open transaction would swallow the next act
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")

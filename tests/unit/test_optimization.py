@@ -163,7 +163,7 @@ def test_unpublished_pieces_and_reversed_sales_prove_nothing_good() -> None:
     assert weight(decide(*reversed_sales, *record("video/b@1", 20, 2, start=100)), "video/a@1") < 0.5
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(VERSIONS["video"]), st.integers(0, 30), st.integers(0, 40)), max_size=25))
 def test_weights_are_always_shares_above_the_floor(record_of: list[tuple[str, int, int]]) -> None:
     rows = [
