@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -39,6 +40,14 @@ class RenderProfile(StrEnum):
 SANDBOX_KEYS = {
     "openai": "sandbox-openai-key",
     "elevenlabs": "sandbox-elevenlabs-key",
+    "anthropic": "sandbox-anthropic-key",
+    "fal": "sandbox-fal-id:sandbox-fal-secret",
+    "runway": "sandbox-runway-key",
+    "tiktok_client_key": "sandbox-tiktok-client",
+    "tiktok_client_secret": "sandbox-tiktok-secret",
+    "tiktok_refresh_token": "sandbox-tiktok-refresh-token",
+    "instagram_user_id": "17841400000000001",
+    "instagram_access_token": "sandbox-instagram-token",
     "youtube_client_id": "sandbox-youtube-client",
     "youtube_client_secret": "sandbox-youtube-secret",
     "youtube_refresh_token": "sandbox-youtube-refresh-token",
@@ -51,7 +60,16 @@ _LIVE_URLS = {
     "openai": "https://api.openai.com/v1",
     "elevenlabs": "https://api.elevenlabs.io",
     "youtube": "https://youtube.googleapis.com",
+    "youtube_analytics": "https://youtubeanalytics.googleapis.com",
     "google_oauth": "https://oauth2.googleapis.com",
+    "anthropic": "https://api.anthropic.com",
+    "fal": "https://queue.fal.run",
+    "runway": "https://api.dev.runwayml.com",
+    "tiktok": "https://open.tiktokapis.com",
+    "instagram": "https://graph.facebook.com",
+    "instagram_upload": "https://rupload.facebook.com",
+    "google_trends": "https://trends.google.com",
+    "ecb": "https://www.ecb.europa.eu",
     "impact": "https://api.impact.com",
 }
 
@@ -81,12 +99,37 @@ class Settings(BaseSettings):
 
     render_profile: RenderProfile = RenderProfile.FULL
     seed: int = 7
-    slate_videos: int = 4
-    slate_posts: int = 1
+
+    # The day's slate: pieces asked for per platform; caps and budget may allow fewer.
+    slate_youtube: int = Field(default=2, ge=0)
+    slate_tiktok: int = Field(default=1, ge=0)
+    slate_instagram: int = Field(default=1, ge=0)
+    slate_blog: int = Field(default=1, ge=0)
+
+    # Moving footage: so many scenes of a video are clips by the video provider, the others stills with motion.
+    clips_per_video: int = Field(default=1, ge=0, le=5)
+    clip_provider: Literal["pika", "runway"] = "pika"
+
+    autopilot: bool = Field(default=False, description="schedules and sensors run unless switched off in the UI")
 
     # Vendors. What is no secret itself but may carry one (an address with a password in it) is not shown either.
     openai_api_key: SecretStr | None = None
     elevenlabs_api_key: SecretStr | None = None
+    anthropic_api_key: SecretStr | None = None
+    fal_api_key: SecretStr | None = None
+    runway_api_key: SecretStr | None = None
+    tiktok_client_key: str | None = Field(default=None, repr=False)
+    tiktok_client_secret: SecretStr | None = None
+    tiktok_refresh_token: SecretStr | None = Field(default=None, description="the first one; later ones are stored")
+    tiktok_route: Literal["direct", "inbox"] = Field(
+        default="direct", description="direct: posted by the API (audited clients); inbox: a draft that a person posts"
+    )
+    instagram_user_id: str | None = Field(default=None, repr=False)
+    instagram_access_token: SecretStr | None = None
+    media_public_url: str | None = Field(
+        default=None, description="where the media store is reached from outside; Instagram then fetches videos there"
+    )
+    master_key: SecretStr | None = Field(default=None, description="encrypts stored credentials; a key file when unset")
     youtube_client_id: str | None = Field(default=None, repr=False)
     youtube_client_secret: SecretStr | None = None
     youtube_refresh_token: SecretStr | None = None
@@ -117,6 +160,11 @@ class Settings(BaseSettings):
     @property
     def calendar(self) -> BusinessCalendar:
         return BusinessCalendar(self.timezone)
+
+    @property
+    def slate(self) -> dict[str, int]:
+        """Pieces asked for, by platform."""
+        return {name: getattr(self, f"slate_{name}") for name in ("youtube", "tiktok", "instagram", "blog")}
 
     @property
     def simulated(self) -> bool:
