@@ -312,6 +312,19 @@ class Pause(Base):
     paused_at: Mapped[datetime]
 
 
+class Credential(Base):
+    """A vendor's credential, encrypted (``affiliate_empire.vault``): ``tiktok:gearlab``. One writer at a time renews it."""
+
+    __tablename__ = "credentials"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    ciphertext: Mapped[bytes]
+    key_id: Mapped[str]  # which master key it is encrypted with
+    version: Mapped[int] = mapped_column(default=1)  # counts renewals
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
 class Alert(Base):
     """Something the owner must know; derived id, so that the same cause alerts once."""
 
