@@ -1,14 +1,16 @@
-"""Control of the world over HTTP: health, clock, settings, faults. For services and tests; no vendor has these."""
+"""Control of the world over HTTP: health, clock, settings, accounts, faults. For services and tests only."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from affiliate_empire.sandbox.accounts import AccountRefused
 from affiliate_empire.sandbox.clock import ClockRefused, instant, stamp
 from affiliate_empire.sandbox.faults import FaultRefused
 
@@ -19,7 +21,7 @@ SETTINGS = ("impact_postback_url", "tracking_hosts")
 
 
 def routes(world: World) -> list[BaseRoute]:
-    """``/_world/health``, ``/_world/clock``, ``/_world/settings``, ``/_world/faults``."""
+    """``/_world/health``, ``clock``, ``settings``, ``accounts`` and ``faults``."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "seed": world.seed, "now": stamp(world.now())})
@@ -59,6 +61,18 @@ def routes(world: World) -> list[BaseRoute]:
                     world.store.save_fact(f"settings.{name}", json.dumps(value))
         return JSONResponse({name: json.loads(world.store.fact(f"settings.{name}") or "null") for name in SETTINGS})
 
+    async def accounts(request: Request) -> Response:
+        return JSONResponse(world.accounts.listing())
+
+    async def account(request: Request) -> Response:
+        platform, name = request.path_params["platform"], request.path_params["account"]
+        if request.method == "GET":
+            return JSONResponse(asdict(world.standing(platform, name)))
+        try:
+            return JSONResponse(asdict(world.accounts.put(platform, name, await _object(request))))
+        except (ValueError, AccountRefused) as error:
+            return _refuse(400, str(error))
+
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             world.faults.clear()
@@ -75,6 +89,8 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/_world/clock", show_clock, methods=["GET"]),
         Route("/_world/clock", move_clock, methods=["POST"]),
         Route("/_world/settings", settings, methods=["GET", "PUT"]),
+        Route("/_world/accounts", accounts, methods=["GET"]),
+        Route("/_world/accounts/{platform}/{account}", account, methods=["GET", "PUT"]),
         Route("/_world/faults", faults, methods=["GET", "POST", "DELETE"]),
     ]
 

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from affiliate_empire.sandbox import control, witness
+from affiliate_empire.sandbox.accounts import Accounts, Standing
 from affiliate_empire.sandbox.catalog import Catalog, open_catalog
 from affiliate_empire.sandbox.clock import Clock, stamp
 from affiliate_empire.sandbox.faults import FaultLayer, Faults
@@ -65,6 +66,7 @@ class World:
         self.clock = Clock(self.store, start=now)
         self.catalog: Catalog = open_catalog(self.base_url, feed)
         self.faults = Faults(self.store)
+        self.accounts = Accounts(self.store)
         self.market = Market(self)
 
     def now(self) -> datetime:
@@ -113,6 +115,10 @@ class World:
     def statistics(self, platform: str, remote_id: str) -> dict[str, int]:
         """``views``, ``likes`` and ``comments`` of a post so far."""
         return self.market.statistics(platform, remote_id)
+
+    def standing(self, platform: str, account: str) -> Standing:
+        """How a platform treats an account: ask before taking a post (``accounts.Standing``)."""
+        return self.accounts.of(platform, account)
 
     def notice(self) -> None:
         """Let every server see what happened outside HTTP."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.factories.market import DAY, Entry, Tracker, comparable, publish_video
-from tests.factories.worlds import RunningWorld
+from tests.factories.worlds import RunningWorld, WorldProcess
 
 SKILLET, TENT, MAT = "HP-1005", "HP-1041", "HP-1073"
 EVENING = DAY + timedelta(hours=18, minutes=5)
@@ -93,6 +93,26 @@ def test_at_rate_one_people_live_by_themselves(tmp_path: Path, tracker: Tracker)
     while world.witness("summary")["views"] == 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    world.stop()
+
+
+# ---------------------------------------------------------------- accounts
+def test_an_account_stands_as_was_last_said_across_restarts(tmp_path: Path) -> None:
+    world = WorldProcess(tmp_path, now=DAY)
+    assert ask(world, "GET", "/_world/accounts/tiktok/gear").json() == {"standing": "ok", "posts_per_day": None}
+    world.put_account("tiktok", posts_per_day=3)
+    world.put_account("tiktok", "gear", standing="restricted")
+    world.kill()
+    world.start()
+    assert ask(world, "GET", "/_world/accounts/tiktok/gear").json() == {"standing": "restricted", "posts_per_day": None}
+    assert ask(world, "GET", "/_world/accounts/tiktok/home").json() == {"standing": "ok", "posts_per_day": 3}
+    assert ask(world, "GET", "/_world/accounts/instagram/gear").json()["standing"] == "ok"
+    assert [(row["account"], row["standing"]) for row in ask(world, "GET", "/_world/accounts").json()] == [
+        ("*", "ok"),
+        ("gear", "restricted"),
+    ]
+    for wish in ({"standing": "banned"}, {"posts_per_day": -1}, {"posts_per_day": True}, {"colour": "red"}, []):
+        assert ask(world, "PUT", "/_world/accounts/tiktok/gear", json=wish).status_code == 400
     world.stop()
 
 

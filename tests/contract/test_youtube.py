@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from affiliate_empire.kernel.clock import FixedClock
+from affiliate_empire.sandbox.servers.youtube import CHANNEL
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.youtube import (
@@ -458,6 +459,21 @@ def test_the_channels_daily_limit(world: RunningWorld, client: YouTubeClient, tm
 
     world.move_to(START + timedelta(hours=24, minutes=1))
     assert client.start_upload(metadata(), 100)
+
+
+def test_a_suspended_channel_may_not_upload_and_a_limited_one_only_so_often(
+    world: RunningWorld, client: YouTubeClient, video: Path
+) -> None:
+    world.put_account("youtube", standing="restricted")
+    with pytest.raises(VendorRefused) as suspended:
+        client.start_upload(metadata(), 100)
+    assert suspended.value.code == "authenticatedUserAccountSuspended"
+    world.put_account("youtube", CHANNEL, standing="ok", posts_per_day=1)
+    publish(client, video)
+    with pytest.raises(QuotaExhausted) as limited:
+        client.start_upload(metadata(), 100)
+    assert limited.value.code == "uploadLimitExceeded"
+    assert len(world.witness("posts")) == 1
 
 
 def sdk(world: RunningWorld) -> Any:

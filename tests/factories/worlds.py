@@ -71,6 +71,10 @@ class RunningWorld:
     def move_to(self, at: datetime) -> None:
         self._http.post(f"{self.url}/_world/clock", json={"to": at.isoformat()}).raise_for_status()
 
+    def put_account(self, platform: str, account: str = "*", **standing: Any) -> None:
+        """How a platform treats an account from now on (``*``: all of them), by ``PUT /_world/accounts/…``."""
+        self._http.put(f"{self.url}/_world/accounts/{platform}/{account}", json=standing).raise_for_status()
+
     def fault(self, match: str, **rule: Any) -> None:
         """A rule of ``POST /_world/faults``, in force at once."""
         self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()

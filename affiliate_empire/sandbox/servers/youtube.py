@@ -215,9 +215,14 @@ class _YouTube:
                 f"Media type '{kind}' is not supported. Valid media types: [video/*, application/octet-stream]",
             )
         size = _size(request.headers.get("x-upload-content-length"))
+        standing = self.world.standing(PLATFORM, CHANNEL)
+        if standing.restricted:
+            raise Refused(
+                403, "authenticatedUserAccountSuspended", "The authenticated user's YouTube account is suspended."
+            )
         since = stamp(self.world.now() - timedelta(hours=24))
         recent = self.store.one("SELECT count(*) FROM youtube_videos WHERE uploaded_at > ?", (since,))
-        if recent is not None and recent[0] >= CHANNEL_UPLOADS_PER_24H:
+        if recent is None or not standing.allows(recent[0], CHANNEL_UPLOADS_PER_24H):
             raise Refused(400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload.")
         upload_id = f"AEnB2U{secrets.token_urlsafe(48)}"
         notify = _boolean(query.get("notifySubscribers", "true"), "notifySubscribers")
