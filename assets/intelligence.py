@@ -109,7 +109,7 @@ def content_plan(
                 media=media,
                 policy=policy,
                 calendar=settings.calendar,
-                slate={"video": settings.slate_videos, "post": settings.slate_posts},
+                slate=settings.slate,
                 budget_micros=to_micros(settings.budget_day_usd),
                 seed=settings.seed,
             )

@@ -12,6 +12,9 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.audit_day import duplicate_publications, quota_overruns, undisclosed_publications
 from affiliate_empire.operations.export import export_publications
+from affiliate_empire.operations.post_to_blog import BlogPoster
+from affiliate_empire.operations.post_to_youtube import YouTubePoster
+from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import is_due, publish_piece, reconcile_publications
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
@@ -55,14 +58,17 @@ def publications(
     Each run posts what has become due and returns the day's posts so far; nothing is posted twice. Free.
     """
 
+    posters: dict[str, Poster] = {
+        "youtube": YouTubePoster(youtube, clock=clock, media=media, policy=policy),
+        "blog": BlogPoster(blog, clock=clock, policy=policy),
+    }
+
     def publish(piece_id: str) -> object:
         return publish_piece(
             piece_id,
             ledger=ledger,
             effects=effects,
-            youtube=youtube,
-            blog=blog,
-            media=media,
+            posters=posters,
             policy=policy,
             calendar=settings.calendar,
             clock=clock,
@@ -74,9 +80,7 @@ def publications(
     done: list[PiecesWorked] = []
     with failing_clearly():
         for key, each, platform in multi_keys_of(context):
-            reconcile_publications(
-                each, ledger=ledger, effects=effects, clock=clock, youtube=youtube, blog=blog, platform=platform
-            )
+            reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
             done.append(work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE))

@@ -313,7 +313,7 @@ class Pause(Base):
 
 
 class Credential(Base):
-    """A vendor's credential, encrypted (``affiliate_empire.vault``): ``tiktok:gearlab``. One writer at a time renews it."""
+    """A credential, encrypted by ``affiliate_empire.vault``: ``tiktok:gearlab``. One writer at a time renews it."""
 
     __tablename__ = "credentials"
     name: Mapped[str] = mapped_column(primary_key=True)

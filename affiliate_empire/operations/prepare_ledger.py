@@ -23,6 +23,8 @@ from affiliate_empire.prompts import PromptTemplate, load_library
 
 DEFAULT_ACCOUNTS = (
     {"account_id": "youtube:gearlab", "platform": "youtube", "handle": "gearlab", "display_name": "Gear Lab"},
+    {"account_id": "tiktok:gearlab", "platform": "tiktok", "handle": "gearlab", "display_name": "Gear Lab"},
+    {"account_id": "instagram:gearlab", "platform": "instagram", "handle": "gearlab", "display_name": "Gear Lab"},
     {"account_id": "blog:gearlab", "platform": "blog", "handle": "gearlab", "display_name": "Gear Lab"},
 )
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ read again as it was. ``piece_id`` is minted here and nowhere else.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date, datetime
 from typing import Any
 
@@ -34,11 +34,17 @@ from affiliate_empire.ledger.tables import (
 )
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.outcomes import product_name
-from affiliate_empire.planning import ContentPlan, DayCaps, PlanDecision, max_cost_micros, plan_day, product_facts
+from affiliate_empire.planning import (
+    PLATFORM_KINDS,
+    ContentPlan,
+    DayCaps,
+    PlanDecision,
+    max_cost_micros,
+    plan_day,
+    product_facts,
+)
 from affiliate_empire.planning.frames import PLAN_COLUMNS
 from affiliate_empire.policy import Policy
-
-_PLATFORMS = ("youtube", "blog")
 
 
 class DayNeverPlanned(EmpireError):
@@ -69,7 +75,7 @@ def record_plan(
         media: keeps the ranking as it was, as Parquet.
         policy: posting rules, prices, network rules.
         calendar: the day's window.
-        slate: pieces asked for by kind, ``{"video": 4, "post": 1}``.
+        slate: pieces asked for by platform, ``{"youtube": 2, "blog": 1}``.
         budget_micros: the day's cap; what the ledger's budgets have left is used where it is less.
         seed: with the day it fixes the draw of prompt versions.
         piece_cost_micros: upper bound of a piece by kind; policy's prices decide when not given.
@@ -91,11 +97,12 @@ def record_plan(
             f"{day} was never planned and its posting window closed at {closes:%Y-%m-%d %H:%M} UTC: "
             "nothing can be made or posted for it any more; choose a later day."
         )
-    costs = piece_cost_micros or {kind: max_cost_micros(kind, policy=policy, on=day) for kind in slate}
+    kinds = {PLATFORM_KINDS[platform] for platform, asked in slate.items() if asked}
+    costs = piece_cost_micros or {kind: max_cost_micros(kind, policy=policy, on=day) for kind in sorted(kinds)}
     with ledger.begin() as session:
         strategy = strategy_in_force(session, calendar.midnight(day))
         accounts = _accounts(session)
-        prompts = _prompts(session, slate)
+        prompts = _prompts(session, kinds)
         decision = plan_day(
             ranked,
             strategy.content,
@@ -104,7 +111,7 @@ def record_plan(
                 slate=slate,
                 budget_micros=_budget_left(session, day, budget_micros),
                 max_cost_micros=costs,
-                posting={platform: policy.posting(platform) for platform in _PLATFORMS},
+                posting={platform: policy.posting(platform) for platform in slate},
                 prompts=prompts,
                 past_posts=_past_posts(session, day, calendar),
                 not_before=now if now >= opens else None,
@@ -183,12 +190,12 @@ def _accounts(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-def _prompts(session: Session, slate: Mapping[str, int]) -> dict[str, list[str]]:
-    prompts: dict[str, list[str]] = {kind: [] for kind in slate}
+def _prompts(session: Session, kinds: Set[str]) -> dict[str, list[str]]:
+    prompts: dict[str, list[str]] = {kind: [] for kind in kinds}
     active = select(PromptVersion).where(PromptVersion.status == "active").order_by(PromptVersion.prompt_version)
     for version in session.scalars(active):
         prompts.setdefault(version.kind, []).append(version.prompt_version)
-    missing = [kind for kind, asked in slate.items() if asked and not prompts[kind]]
+    missing = [kind for kind in sorted(kinds) if not prompts[kind]]
     if missing:
         raise Misconfigured(f"The ledger has no active prompt version for a {missing[0]}: materialize prompt_versions.")
     return prompts

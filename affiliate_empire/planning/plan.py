@@ -2,8 +2,9 @@
 
 In this order, each bound saying by how much it cut:
 
-1. **Slots**: as many as the slate asks for and the accounts' posting rules allow, best hours first.
-2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money.
+1. **Slots**: as many as the slate asks of each platform and its accounts' posting rules allow, best hours first.
+2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money, each platform's share of
+   the slate shrinking alike.
 3. **Products**: down the ranking (score × the strategy's niche weight), a product (and a name) once a day, at most half
    of the day in one niche; where the catalogue has too few niches for that, an even share of those there are.
 4. **Prompt versions**: drawn by systematic sampling, so that the day's mix is as close to the weights as whole pieces
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -31,7 +32,7 @@ from affiliate_empire.planning.frames import PIECE_COLUMNS, PlannedPieces
 from affiliate_empire.planning.slots import choose_slots
 from affiliate_empire.policy import PostingRule
 
-PLATFORM_KINDS = {"youtube": "video", "blog": "post"}
+PLATFORM_KINDS = {"youtube": "video", "tiktok": "video", "instagram": "video", "blog": "post"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class DayCaps:
     """What a plan may not exceed.
 
     Attributes:
-        slate: pieces asked for, by kind.
+        slate: pieces asked for, by platform.
         budget_micros: what is left of the day's money, US dollars.
         max_cost_micros: upper bound of a piece, by kind.
         posting: posting rule by platform.
@@ -128,7 +129,7 @@ def plan_day(
     pieces = pd.DataFrame(rows, columns=PIECE_COLUMNS).sort_values(["slot_at", "account_id"], ignore_index=True)
     pieces["slot_at"] = pd.to_datetime(pieces["slot_at"], utc=True)
     ranks = ranked.set_index("product_id")["rank"]
-    planned = {kind: int((pieces["kind"] == kind).sum()) for kind in caps.slate}
+    planned = {platform: int((pieces["platform"] == platform).sum()) for platform in caps.slate}
     evidence = {
         "asked": dict(caps.slate),
         "planned": planned,
@@ -153,15 +154,15 @@ def _demands(
     calendar: BusinessCalendar,
     bounds: list[dict[str, Any]],
 ) -> list[_Demand]:
-    """Slots for the slate, best hours first, the accounts of a kind taking turns."""
-    demands: list[_Demand] = []
-    for kind, asked in caps.slate.items():
-        mine = [a for a in accounts if PLATFORM_KINDS.get(a["platform"]) == kind and a["status"] == "active"]
+    """Slots for the slate, best hours first, a platform's accounts taking turns; the platforms interleaved evenly."""
+    demands: list[tuple[float, _Demand]] = []
+    for platform, asked in caps.slate.items():
+        mine = [account for account in accounts if account["platform"] == platform and account["status"] == "active"]
         offers: list[list[_Demand]] = []
         why = "" if mine else "account"
         for account in sorted(mine, key=lambda a: str(a["account_id"])):
             choice = choose_slots(
-                caps.posting[account["platform"]],
+                caps.posting[platform],
                 day=day,
                 calendar=calendar,
                 wanted=asked,
@@ -169,23 +170,25 @@ def _demands(
                 not_before=caps.not_before,
             )
             why = why or choice.bound
-            offer = [
-                _Demand(kind, account["platform"], account["account_id"], account["niche"], slot)
-                for slot in choice.slots
-            ]
-            offers.append(offer)
+            kind = PLATFORM_KINDS[platform]
+            offers.append(
+                [_Demand(kind, platform, account["account_id"], account["niche"], slot) for slot in choice.slots]
+            )
         turns = [offer[turn] for turn in range(asked) for offer in offers if turn < len(offer)][:asked]
         if len(turns) < asked:
             sentence = {
                 "account": "no active account takes them",
-                "quota": "the account's posting quota is used up",
+                "quota": f"an account may post {caps.posting[platform].limit} in "
+                f"{caps.posting[platform].window / timedelta(hours=1):.0f} hours",
                 "spacing": "posts must stand further apart",
                 "passed": "the other slots have passed",
                 "slots": "the platform has no more preferred hours",
             }[why]
-            bounds.append(_bound(why, kind, asked, len(turns), f"{len(turns)} of {asked} {kind}s: {sentence}."))
-        demands += turns
-    return demands
+            bounds.append(
+                _bound(why, platform, asked, len(turns), f"{len(turns)} of {asked} on {platform}: {sentence}.")
+            )
+        demands += [((turn + 0.5) / asked, demand) for turn, demand in enumerate(turns)]
+    return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])]
 
 
 def _within_budget(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
@@ -196,15 +199,16 @@ def _within_budget(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str,
         if spent + cost <= caps.budget_micros:
             kept.append(demand)
             spent += cost
-    for kind in dict.fromkeys(demand.kind for demand in demands):
-        asked = sum(demand.kind == kind for demand in demands)
-        allowed = sum(demand.kind == kind for demand in kept)
+    for platform in dict.fromkeys(demand.platform for demand in demands):
+        asked = sum(demand.platform == platform for demand in demands)
+        allowed = sum(demand.platform == platform for demand in kept)
         if allowed < asked:
             sentence = (
-                f"{allowed} of {asked} {kind}s: each may cost up to {dollars(caps.max_cost_micros[kind])}, "
-                f"and {dollars(caps.budget_micros)} of the day's budget is left."
+                f"{allowed} of {asked} on {platform}: each may cost up to "
+                f"{dollars(caps.max_cost_micros[PLATFORM_KINDS[platform]])}, and {dollars(caps.budget_micros)} of the "
+                "day's budget is left for all."
             )
-            bounds.append(_bound("budget", kind, asked, allowed, sentence))
+            bounds.append(_bound("budget", platform, asked, allowed, sentence))
     return kept
 
 
@@ -256,8 +260,8 @@ def _with_products(
     return chosen
 
 
-def _bound(cap: str, kind: str, asked: int, allowed: int, sentence: str) -> dict[str, Any]:
-    return {"cap": cap, "kind": kind, "asked": asked, "allowed": allowed, "reason": sentence}
+def _bound(cap: str, platform: str, asked: int, allowed: int, sentence: str) -> dict[str, Any]:
+    return {"cap": cap, "platform": platform, "asked": asked, "allowed": allowed, "reason": sentence}
 
 
 def _cells(versions: Sequence[str], weights: Mapping[str, float], share: float) -> list[tuple[str, str, float]]:

@@ -31,7 +31,10 @@ class Home:
         return kept | {
             "EMPIRE_HOME": str(self.path),
             "EMPIRE_RENDER_PROFILE": "light",
-            "EMPIRE_SLATE_VIDEOS": "2",
+            "EMPIRE_SLATE_YOUTUBE": "2",
+            "EMPIRE_SLATE_TIKTOK": "0",
+            "EMPIRE_SLATE_INSTAGRAM": "0",
+            "EMPIRE_CLIPS_PER_VIDEO": "0",
             "NETWORK_GUARD_LOG": str(self.path.parent / "network.log"),
             "TERM": "dumb",
             **self.variables,

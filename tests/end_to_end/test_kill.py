@@ -31,6 +31,7 @@ PLACES = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_nine_kills_in_one_day_double_and_lose_nothing(home: Home) -> None:
     for match, when in PLACES:
         process = home.start("demo")

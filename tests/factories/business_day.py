@@ -35,7 +35,7 @@ from tests.factories.catalog import DAY, assortment
 
 POLICY = load_policy()
 CALENDAR = BusinessCalendar()
-SLATE = {"video": 4, "post": 1}
+SLATE = {"youtube": 4, "blog": 1}
 
 
 @dataclass

@@ -17,6 +17,9 @@ from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Program, PromptVersion, Publication
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.post_to_blog import BlogPoster
+from affiliate_empire.operations.post_to_youtube import YouTubePoster
+from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
@@ -64,6 +67,11 @@ class Business:
             account_sid=SANDBOX_KEYS["impact_account_sid"],
             auth_token=SANDBOX_KEYS["impact_auth_token"],
         )
+        policy = load_policy()
+        self.posters: dict[str, Poster] = {
+            "youtube": YouTubePoster(self.youtube, clock=self.clock, media=self.media, policy=policy),
+            "blog": BlogPoster(self.blog, clock=self.clock, policy=policy),
+        }
         self.feed = ProductFeedClient(f"{self.world_url}/merchant/feed.tsv")
 
     def close(self) -> None:
@@ -78,19 +86,15 @@ class Business:
             ledger=self.ledger,
             effects=self.effects,
             clock=self.clock,
-            youtube=self.youtube,
-            blog=self.blog,
+            posters=self.posters,
             impact=self.impact,
-            media=self.media,
             policy=load_policy(),
             calendar=BusinessCalendar(),
             tracking_url=TRACKING,
         )
 
     def reconcile(self, day: date = DAY) -> list[Publication]:
-        return reconcile_publications(
-            day, ledger=self.ledger, effects=self.effects, clock=self.clock, youtube=self.youtube, blog=self.blog
-        )
+        return reconcile_publications(day, ledger=self.ledger, effects=self.effects, posters=self.posters)
 
     def command(self, piece_id: str) -> list[str]:
         """What publishes a piece of this business in another process."""

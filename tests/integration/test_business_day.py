@@ -63,7 +63,7 @@ def lived(business: BusinessDay) -> pd.DataFrame:
 # ---------------------------------------------------------------- preparing
 def test_preparing_twice_adds_nothing_and_a_changed_text_is_refused(ledger: Ledger) -> None:
     first, again = prepare_ledger(ledger=ledger), prepare_ledger(ledger=ledger)
-    assert (first.accounts, first.prompt_versions, first.strategies) == (2, len(load_library()), 1)
+    assert (first.accounts, first.prompt_versions, first.strategies) == (4, len(load_library()), 1)
     assert (again.accounts, again.prompt_versions, again.strategies) == (0, 0, 0)
     with ledger.begin() as session:
         accounts = session.scalars(select(Account.account_id)).all()
@@ -79,7 +79,7 @@ def test_a_plan_is_decided_once_and_returned_as_it_was(business: BusinessDay) ->
     first = business.prepared()
     assert first["kind"].value_counts().to_dict() == {"video": 4, "post": 1}
     other_catalogue = business.offer().iloc[::-1].assign(score=1.0)
-    again = business.plan(other_catalogue, hour=60.0, slate={"video": 1, "post": 0}, seed=99)
+    again = business.plan(other_catalogue, hour=60.0, slate={"youtube": 1, "blog": 0}, seed=99)
     pd.testing.assert_frame_equal(first, again)
     with business.ledger.begin() as session:
         snapshot = session.scalars(select(Snapshot)).one()
@@ -87,7 +87,7 @@ def test_a_plan_is_decided_once_and_returned_as_it_was(business: BusinessDay) ->
     kept = pd.read_parquet(business.media.path(snapshot.sha256))
     assert len(kept) == snapshot.rows == 20
     assert plan.ranking_snapshot_id == snapshot.snapshot_id == first["ranking_snapshot_id"].iloc[0]
-    assert load_plan_evidence(business.day, ledger=business.ledger)["planned"] == {"video": 4, "post": 1}
+    assert load_plan_evidence(business.day, ledger=business.ledger)["planned"] == {"youtube": 4, "blog": 1}
 
 
 def test_many_planners_at_once_make_one_plan(business: BusinessDay) -> None:
@@ -128,7 +128,7 @@ def test_what_the_budgets_have_left_shrinks_the_plan(business: BusinessDay) -> N
 def test_slots_of_other_days_are_respected(business: BusinessDay) -> None:
     business.prepared()
     tomorrow = BusinessDay(business.ledger, business.media, day=DAY + timedelta(days=1))
-    plan = tomorrow.plan(tomorrow.offer(), slate={"video": 10, "post": 0})
+    plan = tomorrow.plan(tomorrow.offer(), slate={"youtube": 10, "blog": 0})
     with business.ledger.begin() as session:
         slots = sorted(session.scalars(select(Piece.slot_at).where(Piece.account_id == "youtube:gearlab")))
     assert len(plan) > 0

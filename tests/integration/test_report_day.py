@@ -66,7 +66,7 @@ def page_of(business: BusinessDay, home: Path, *, hour: float = 30, label: str =
 def test_a_whole_days_figures_stand_in_the_report(business: BusinessDay, tmp_path: Path) -> None:
     prepare_ledger(ledger=business.ledger)
     offered = assortment().assign(title=lambda frame: "<script>alert(1)</script> " + frame["title"])
-    plan = business.plan(business.offer(offered), slate={"video": 3, "post": 1})
+    plan = business.plan(business.offer(offered), slate={"youtube": 3, "blog": 1})
     codes = [business.publish(piece) for piece in plan["piece_id"][1:]]
     business.watch(plan["piece_id"][1], 4321)
     clicks = [business.click(codes[0], number) for number in range(7)]

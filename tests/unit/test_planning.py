@@ -39,7 +39,7 @@ def ranking(frame: pd.DataFrame | None = None) -> pd.DataFrame:
 
 def caps(**changes: Any) -> DayCaps:
     said: dict[str, Any] = {
-        "slate": {"video": 4, "post": 1},
+        "slate": {"youtube": 4, "blog": 1},
         "budget_micros": 14_000_000,
         "max_cost_micros": {"video": 300_000, "post": 100_000},
         "posting": {platform: POLICY.posting(platform) for platform in ("youtube", "blog")},
@@ -71,7 +71,7 @@ def test_the_default_slate_gets_the_peak_hours_and_the_best_products() -> None:
     assert local(decision.pieces, "post") == [time(7)]
     peak = decision.pieces.set_index(decision.pieces["slot_at"].dt.tz_convert(CALENDAR.zone).dt.hour)
     assert decision.evidence["ranks"][peak.loc[14, "piece_id"]] == 1
-    assert decision.evidence["planned"] == {"video": 4, "post": 1}
+    assert decision.evidence["planned"] == {"youtube": 4, "blog": 1}
 
 
 def test_the_same_inputs_give_the_same_pieces_and_another_seed_changes_prompts_only() -> None:
@@ -83,7 +83,7 @@ def test_the_same_inputs_give_the_same_pieces_and_another_seed_changes_prompts_o
 
 
 def test_a_product_stands_once_and_no_niche_fills_more_than_half() -> None:
-    decision = plan(slate={"video": 6, "post": 2})
+    decision = plan(slate={"youtube": 6, "blog": 2})
     assert decision.pieces["product_id"].is_unique
     assert max(Counter(decision.pieces["niche"]).values()) <= 4
 
@@ -111,13 +111,13 @@ def test_a_short_catalogue_makes_a_short_plan_and_says_by_how_much() -> None:
 def test_an_empty_catalogue_makes_an_empty_plan() -> None:
     decision = plan(ranking(products()))
     assert decision.pieces.empty
-    assert decision.evidence["planned"] == {"video": 0, "post": 0}
+    assert decision.evidence["planned"] == {"youtube": 0, "blog": 0}
 
 
 def test_the_budget_shrinks_the_day_and_the_plan_says_by_how_much() -> None:
     decision = plan(budget_micros=750_000)
-    assert decision.evidence["planned"] == {"video": 2, "post": 1}
-    assert "2 of 4 videos: each may cost up to $0.30, and $0.75" in bounds(decision)["budget"]
+    assert decision.evidence["planned"] == {"youtube": 2, "blog": 1}
+    assert "2 of 4 on youtube: each may cost up to $0.30, and $0.75" in bounds(decision)["budget"]
     assert decision.evidence["max_cost_micros"] <= 750_000
     assert plan(budget_micros=0).pieces.empty
 
@@ -140,7 +140,7 @@ def test_a_restricted_account_gets_nothing_and_a_niche_account_its_niche() -> No
     assert set(decision.pieces["platform"]) == {"blog"}
     assert "no active account" in bounds(decision)["account"]
     bound_to = [ACCOUNTS[0] | {"niche": "niche-2"}, ACCOUNTS[1]]
-    videos = plan(accounts=bound_to, slate={"video": 2, "post": 2}).pieces.query("kind == 'video'")
+    videos = plan(accounts=bound_to, slate={"youtube": 2, "blog": 2}).pieces.query("kind == 'video'")
     assert set(videos["niche"]) == {"niche-2"}
 
 

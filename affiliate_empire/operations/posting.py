@@ -1,0 +1,100 @@
+"""What posting on any platform has in common: what a poster is handed, what it composes, what it answers.
+
+A platform's poster (``operations.post_to_youtube`` and its like) composes a post and the act that carries it out;
+``operations.publish_piece`` has the act performed exactly once, whatever the platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from affiliate_empire.content.script import Script
+from affiliate_empire.effects import Act
+from affiliate_empire.ledger.tables import Account, Artifact, Link, Piece, Product
+from affiliate_empire.operations.errors import PieceRejected
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a post is composed from.
+
+    Attributes:
+        hub_url: the account's hub page, ``https://…/h/{handle}``.
+        link_url: the piece's tracking link, ``https://…/r/{code}``.
+        artifacts: what was made for the piece, by step; only what exists.
+    """
+
+    piece: Piece
+    account: Account
+    product: Product
+    link: Link
+    hub_url: str
+    link_url: str
+    artifacts: Mapping[str, Artifact]
+
+    def script(self) -> Script:
+        """The video's script.
+
+        Raises:
+            PieceRejected: there is none.
+        """
+        content = self._made("script").content
+        return Script.model_validate({name: content[name] for name in Script.model_fields})
+
+    def video_sha256(self) -> str:
+        """The finished video's place in the media store.
+
+        Raises:
+            PieceRejected: there is none.
+        """
+        sha256 = self._made("video").sha256
+        if sha256 is None:
+            raise PieceRejected("There is no finished video to publish.")
+        return sha256
+
+    def _made(self, step: str) -> Artifact:
+        if step not in self.artifacts:
+            raise PieceRejected(f"There is no finished {step} to publish.")
+        return self.artifacts[step]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A post that is ready to go out.
+
+    Attributes:
+        act: how it is carried out.
+        looks: everything of it that may not change once it may have happened; hashed, it is the effect's fingerprint.
+    """
+
+    act: Act
+    looks: dict[str, Any]
+
+
+class Poster(Protocol):
+    """How pieces are posted on one platform.
+
+    The receipt of its acts has ``url``, ``title``, ``description``, ``disclosures`` (the platform's own names of its
+    flags, with what was sent) and ``published_at`` (ISO) in its result.
+    """
+
+    def compose(self, material: Material) -> Composed:
+        """The post of a piece.
+
+        Raises:
+            PieceRejected: its content is missing, or does not disclose.
+        """
+
+    def asking(self) -> Act:
+        """An act that is only asked what became of a handle."""
+
+    def url(self, remote_id: str) -> str:
+        """Where a post is seen."""
+
+
+def refuse_undisclosed(reasons: list[str]) -> None:
+    """Raise ``PieceRejected`` when a text breaks a rule of disclosure."""
+    if reasons:
+        raise PieceRejected(" ".join(reasons))
