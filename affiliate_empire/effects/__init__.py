@@ -19,9 +19,11 @@ from affiliate_empire.effects.errors import (
 )
 from affiliate_empire.effects.machine import Effects
 from affiliate_empire.effects.model import (
+    Accepted,
     Act,
     Caps,
     EffectKind,
+    Failed,
     Gone,
     Intent,
     NotDone,
@@ -36,6 +38,7 @@ from affiliate_empire.effects.model import (
 )
 
 __all__ = [
+    "Accepted",
     "Act",
     "BudgetRefused",
     "Caps",
@@ -45,6 +48,7 @@ __all__ = [
     "EffectParked",
     "EffectRefused",
     "Effects",
+    "Failed",
     "FingerprintConflict",
     "Gone",
     "Intent",

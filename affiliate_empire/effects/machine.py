@@ -2,10 +2,12 @@
 
 ::
 
-    intended ─► claimed ─► prepared ─► committing ─► settled          at_most_once
+    intended ─► claimed ─► prepared ─► committing ─► settled          at_most_once: a post, on a handle made before
+        │                                   └─► its id is stored ─► asked until it ends ─► settled or refused: a job
         └─────────────────────────────► committing ─► settled          bounded_repeat (no handle to keep)
     a lost reply, a crash, an expired lease:  with a handle ─► its own status is read ─► settled, or the same handle
-    again, or a new one when it is gone, or unknown; a paid call ─► lost, booked at its upper bound
+    again, or a new one when it is gone, or refused when the job failed, or unknown; a job whose id never came ─►
+    unknown; a paid call ─► lost, booked at its upper bound
 
 Every arrow is one short transaction that checks that the effect is still this worker's (``claims`` counts the owners);
 none is open while a vendor is waited for. Leases run by the database's clock, windows by the business clock.
@@ -39,9 +41,11 @@ from affiliate_empire.effects.errors import (
 from affiliate_empire.effects.leases import is_dead, this_process
 from affiliate_empire.effects.model import (
     HOLDING,
+    Accepted,
     Act,
     Caps,
     EffectKind,
+    Failed,
     Gone,
     Intent,
     OpenEffect,
@@ -263,7 +267,7 @@ class Effects:
             if _is_abandoned_call(effect):
                 return self._book_lost(session, effect)
             effect = self._reopen(session, effect, intent, epoch)
-            if effect.handle is None and self._closed(intent.deadline_at):
+            if not _can_be_asked(effect) and self._closed(intent.deadline_at):
                 self._free(session, effect)
                 _set(effect, State.EXPIRED)
                 return _window_closed(effect.key, intent.deadline_at)
@@ -315,6 +319,11 @@ class Effects:
             return self._retire(session, effect, intent, epoch)
         if state is State.LOST:
             raise _was_lost(effect)
+        if state is State.REFUSED and effect.cost_micros:
+            raise EffectRefused(
+                f"{effect.vendor} refused {effect.key} with exactly this input before, and charged for it "
+                f"({effect.error}): change what is asked for."
+            )
         if state is State.REFUSED or (state is State.EXPIRED and not self._closed(intent.deadline_at)):
             # Proven not to have happened. The old row keeps its story and its cost; a new one tries again.
             return self._retire(session, effect, intent, epoch)
@@ -337,7 +346,7 @@ class Effects:
     def _take(self, session: Session, effect: Effect, intent: Intent) -> _Claim:
         """Make a row this worker's; without a handle it starts afresh. Locks go from effect to account to budgets."""
         effect.deadline_at = intent.deadline_at
-        asking = effect.handle is not None
+        asking = _can_be_asked(effect)
         if not asking:
             if self._closed(intent.deadline_at):
                 raise _window_closed(intent.key, intent.deadline_at)
@@ -385,6 +394,8 @@ class Effects:
         """A paid call: the claim's commit was its only preparation."""
         try:
             receipt = act.commit({})
+            if isinstance(receipt, Accepted):
+                raise TypeError(f"{claim.key} is a paid call and cannot wait for a job: make it at_most_once")
         except VendorError as error:
             self._end_call(claim, error)
             raise
@@ -416,6 +427,10 @@ class Effects:
                 verdict = self._ask(claim, act, handle)
                 if isinstance(verdict, Receipt):
                     return self._settle(claim, verdict)
+                if isinstance(verdict, Failed):
+                    with self._still_ours(claim) as (session, effect):
+                        self._book_refused(session, effect, verdict.error)
+                    raise verdict.error
                 if isinstance(verdict, Gone):
                     handle = None
                     self._start_over(claim)
@@ -428,7 +443,7 @@ class Effects:
             self._enter_commit(claim)
             commits += 1
             try:
-                receipt = act.commit(handle)
+                outcome = act.commit(handle)
             except ReplyLost as error:
                 lost, ask = error, True
                 with self._still_ours(claim) as (_, effect):
@@ -447,7 +462,10 @@ class Effects:
                 with self._still_ours(claim) as (_, effect):
                     _set(effect, State.UNKNOWN, error)
                 raise
-            return self._settle(claim, receipt)
+            if isinstance(outcome, Receipt):
+                return self._settle(claim, outcome)
+            handle, ask = outcome.handle, True
+            self._keep_handle(claim, handle, State.COMMITTING)
 
     def _prepare(self, claim: _Claim, act: Act) -> dict[str, Any]:
         try:
@@ -462,11 +480,15 @@ class Effects:
                 self._free(session, effect)
                 _set(effect, State.INTENDED, error)
             raise
+        self._keep_handle(claim, handle, State.PREPARED)
+        return handle
+
+    def _keep_handle(self, claim: _Claim, handle: dict[str, Any], state: State) -> None:
+        """Committed on its own: from here on a later worker can ask."""
         with self._still_ours(claim) as (_, effect):
             effect.handle = handle
-            _set(effect, State.PREPARED, keep_lease=True)
+            _set(effect, state, keep_lease=True)
             effect.lease_until = func.clock_timestamp() + self.lease
-        return handle
 
     def _start_over(self, claim: _Claim) -> None:
         """The handle is dead: make a new one, if that is still wanted."""
@@ -665,7 +687,7 @@ class Effects:
         if _is_abandoned_call(effect):
             self._book_lost(session, effect)
             return found(State.LOST, "booked at its maximum cost")
-        if effect.handle is None:
+        if not _can_be_asked(effect):
             self._free(session, effect)
             _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED)
             return None if effect.state == seen.state else found(State(effect.state))
@@ -686,6 +708,9 @@ class Effects:
             self._settle(claim, verdict)
             return Reconciled(claim.effect_id, claim.key, before, State.SETTLED)
         with self._still_ours(claim) as (session, effect):
+            if isinstance(verdict, Failed):
+                self._book_refused(session, effect, verdict.error)
+                return Reconciled(claim.effect_id, claim.key, before, State.REFUSED, str(verdict.error))
             if self._closed(effect.deadline_at):
                 self._free(session, effect)
                 after = State.EXPIRED
@@ -740,6 +765,11 @@ def _set(effect: Effect, state: State, error: BaseException | str | None = None,
     if not keep_lease:
         effect.lease_owner = None
         effect.lease_until = None
+
+
+def _can_be_asked(effect: Effect) -> bool:
+    """Whether an effect has a handle whose word is needed: an empty one has none while nothing was sent on it."""
+    return effect.handle is not None and bool(effect.handle or effect.state in (State.COMMITTING, State.UNKNOWN))
 
 
 def _is_abandoned_call(effect: Effect) -> bool:

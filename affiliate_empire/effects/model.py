@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from affiliate_empire.kernel.money import to_micros
+from affiliate_empire.vendors.errors import VendorRefused
 
 
 class EffectKind(StrEnum):
@@ -115,22 +116,45 @@ class StillUnknown:
     look_at: str = ""
 
 
-Verdict = Receipt | NotDone | Gone | StillUnknown
+@dataclass(frozen=True)
+class Failed:
+    """It was begun and ended without its result, for good: the error says why and what was charged all the same."""
+
+    error: VendorRefused
+
+
+Verdict = Receipt | NotDone | Gone | StillUnknown | Failed
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The vendor took a job and works on it. From now on its id is the handle: ``{"job_id": …}``."""
+
+    job_id: str
+
+    @property
+    def handle(self) -> dict[str, Any]:
+        return {"job_id": self.job_id}
 
 
 class Act(Protocol):
-    """How one effect is carried out at its vendor. Raises the errors of ``affiliate_empire.vendors.errors``."""
+    """How one effect is carried out at its vendor. Raises the errors of ``affiliate_empire.vendors.errors``.
+
+    A post prepares its handle and commits on it. A job has no handle before its commit: it prepares ``{}``, and its
+    commit returns ``Accepted`` with the job's id; ``reconcile`` then waits for the job's end. Asked about ``{}``, when
+    the reply with the id was lost, it can only say ``StillUnknown``; asked about a job, it never says ``NotDone``.
+    """
 
     def prepare(self) -> dict[str, Any]:
         """Repeatable and invisible at the vendor; returns the handle (JSON)."""
         ...
 
-    def commit(self, handle: dict[str, Any]) -> Receipt:
+    def commit(self, handle: dict[str, Any]) -> Receipt | Accepted:
         """The one visible act, only ever on the stored handle."""
         ...
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
-        """Read the handle's own status. Sends nothing that could be seen."""
+        """Read the handle's own status, for a bounded time. Sends nothing that could be seen."""
         ...
 
 

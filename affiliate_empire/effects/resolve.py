@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy import or_, select
 
 from affiliate_empire.effects import budgets, quotas
-from affiliate_empire.effects.model import HOLDING, Caps, EffectKind, State
+from affiliate_empire.effects.model import HOLDING, Accepted, Caps, EffectKind, State
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
@@ -26,15 +26,16 @@ def resolve_effect(
 ) -> State:
     """Record what the owner found; returns the state the effect is in now.
 
-    What happened is settled (a paid call at its upper bound, since its reply is lost); what did not is free to be tried
-    again, with its reservation and quota given back.
+    What happened is settled (a paid call at its upper bound, since its reply is lost), but a job that was begun: with
+    the id that the owner found it is asked by the next run. What did not happen is free to be tried again, with its
+    reservation and quota given back.
 
     Args:
         name: the effect's id or its key.
-        remote_id: the vendor's id of the post; needed for a post that happened.
+        remote_id: the vendor's id of the post or job; needed for one that happened.
 
     Raises:
-        BadInput: there is no such open effect, or the post's id is missing.
+        BadInput: there is no such open effect, or the id is missing.
     """
     with ledger.begin() as session:
         epoch = session.scalars(select(Installation.epoch)).one()
@@ -49,7 +50,7 @@ def resolve_effect(
                 "read from the vendor."
             )
         if finding is Finding.HAPPENED and effect.kind == EffectKind.AT_MOST_ONCE and not remote_id:
-            raise BadInput(f"Say which post {effect.key} became: give its id at {effect.vendor} with --remote-id.")
+            raise BadInput(f"Say what {effect.key} became: give its id at {effect.vendor} with --remote-id.")
         # A worker that still sleeps on its old claim must not write over the owner's word.
         effect.claims += 1
         effect.lease_owner = None
@@ -61,6 +62,9 @@ def resolve_effect(
             budgets.release(session, effect)
             effect.handle = None
             effect.state = State.INTENDED
+        elif remote_id and effect.handle == {}:
+            effect.handle = Accepted(remote_id).handle
+            effect.state = State.UNKNOWN
         else:
             lost = effect.kind == EffectKind.BOUNDED_REPEAT
             effect.state = State.LOST if lost else State.SETTLED
