@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,10 @@ class RunningWorld:
     def store(self) -> Store:
         """Its memory, for what only a test may put there."""
         return self._world.store
+
+    def trend(self, niche: str, day: date) -> float:
+        """How much a niche is really talked of on a day; 1 as a rule."""
+        return self._world.market.audiences.trend(niche, day)
 
     def stop(self) -> None:
         self._http.close()
