@@ -167,6 +167,23 @@ class Settings(BaseSettings):
         return {name: getattr(self, f"slate_{name}") for name in ("youtube", "tiktok", "instagram", "blog")}
 
     @property
+    def closed_platforms(self) -> dict[str, str]:
+        """Platforms that cannot be posted on for want of a credential, with the reason; none in the sandbox."""
+        if self.simulated:
+            return {}
+        needed = {
+            "youtube": ("youtube_client_id", "youtube_client_secret", "youtube_refresh_token"),
+            "tiktok": ("tiktok_client_key", "tiktok_client_secret", "tiktok_refresh_token"),
+            "instagram": ("instagram_user_id", "instagram_access_token"),
+            "blog": ("blog_remote", "blog_base_url"),
+        }
+        missing = {
+            platform: [_variable(name) for name in names if getattr(self, name) is None]
+            for platform, names in needed.items()
+        }
+        return {platform: f"{', '.join(names)} not set" for platform, names in missing.items() if names}
+
+    @property
     def simulated(self) -> bool:
         return self.mode is Mode.SANDBOX
 

@@ -110,6 +110,7 @@ def content_plan(
                 policy=policy,
                 calendar=settings.calendar,
                 slate=settings.slate,
+                closed=settings.closed_platforms,
                 budget_micros=to_micros(settings.budget_day_usd),
                 seed=settings.seed,
             )

@@ -40,6 +40,7 @@ from affiliate_empire.operations.decide_strategy import load_decision
 from affiliate_empire.operations.outcomes import load_outcomes
 from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.total_day import DayTotals, total_day
+from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Mode, Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -51,10 +52,11 @@ class DayFailed(EmpireError):
 
 @dataclass(frozen=True)
 class DemoInputs:
-    """What makes a demo's world: another feed or another seed is another world, and needs a home of its own."""
+    """What makes a demo: another feed, seed or slate is another world, and needs a home of its own."""
 
     feed: str | None
     seed: int
+    full: bool = False
 
     @property
     def file(self) -> Path | None:
@@ -71,7 +73,7 @@ class DemoInputs:
     @property
     def slug(self) -> str:
         stem = re.sub(r"[^a-z0-9]+", "-", Path(self.feed).stem.lower()).strip("-") if self.feed else "default"
-        return f"demo-{stem}-{self.seed}"
+        return f"demo-{stem}-{self.seed}" + ("-full" if self.full else "")
 
 
 def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file: Path | None, out: Console) -> None:
@@ -90,6 +92,9 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
     settings = settings.model_copy(update={"home": _home(settings, inputs), "seed": inputs.seed})
     if inputs.address:
         settings = settings.model_copy(update={"product_feed": inputs.address})
+    if inputs.full:
+        slate = load_policy().full_slate
+        settings = settings.model_copy(update={f"slate_{platform}": asked for platform, asked in slate.items()})
 
     services = Services(settings)
     out.print(f"[bold]One day of the business: {day:%A %d %B %Y}[/] · {settings.label} · home {settings.home_path}")
@@ -224,6 +229,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "DAGSTER_PG_URL": dagster_url(settings.home_path, _plain(settings.database_url)),
     }
+    variables |= {f"EMPIRE_SLATE_{platform.upper()}": str(asked) for platform, asked in settings.slate.items()}
     if settings.product_feed:
         variables["EMPIRE_PRODUCT_FEED"] = settings.product_feed
     return variables
@@ -346,11 +352,11 @@ def show_files(
 def _home(settings: Settings, inputs: DemoInputs) -> Path:
     """The home of these inputs: the configured one unless it already holds a world made from others."""
     marker = settings.home_path / "demo.json"
-    wanted = {"feed": inputs.address, "seed": inputs.seed}
+    wanted = {"feed": inputs.address, "seed": inputs.seed, "full": inputs.full}
     if not marker.exists():
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(json.dumps(wanted), "utf-8")
-    if json.loads(marker.read_text("utf-8")) == wanted:
+    if {"full": False} | json.loads(marker.read_text("utf-8")) == wanted:
         return settings.home
     return settings.home / inputs.slug
 

@@ -55,13 +55,17 @@ def demo(
     day: Annotated[str | None, typer.Option("--date", help="A day whose posting window has closed.")] = None,
     feed: Annotated[str | None, typer.Option(help="A Google Merchant product feed: path or URL.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the world.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="The whole plan of 50 pieces, as far as caps and budget allow.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the summary to this file.")] = None,
 ) -> None:
     """Live one whole day in the sandbox world and verify it against the world's witness."""
     from affiliate_empire.cli.demo import DemoInputs, run_demo
 
     settings = Settings()
-    run_demo(settings, DemoInputs(feed, settings.seed if seed is None else seed), _day(day), json_file, out)
+    inputs = DemoInputs(feed, settings.seed if seed is None else seed, full)
+    run_demo(settings, inputs, _day(day), json_file, out)
 
 
 @app.command()

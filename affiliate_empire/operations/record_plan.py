@@ -64,6 +64,7 @@ def record_plan(
     budget_micros: int,
     seed: int,
     piece_cost_micros: Mapping[str, int] | None = None,
+    closed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The plan of a day: decided and stored on the first call, returned as it was on every other.
 
@@ -79,6 +80,7 @@ def record_plan(
         budget_micros: the day's cap; what the ledger's budgets have left is used where it is less.
         seed: with the day it fixes the draw of prompt versions.
         piece_cost_micros: upper bound of a piece by kind; policy's prices decide when not given.
+        closed: platforms that cannot be posted on, with the reason: nothing is made for them.
 
     Returns:
         ``ContentPlan``, in the order of the slots.
@@ -114,6 +116,7 @@ def record_plan(
                 posting={platform: policy.posting(platform) for platform in slate},
                 prompts=prompts,
                 past_posts=_past_posts(session, day, calendar),
+                closed=closed or {},
                 not_before=now if now >= opens else None,
             ),
             day=day,

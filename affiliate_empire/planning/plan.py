@@ -46,6 +46,7 @@ class DayCaps:
         posting: posting rule by platform.
         past_posts: instants at which an account posts or posted outside this plan, by account.
         prompts: active prompt versions, by kind.
+        closed: platforms that cannot be posted on, with the reason.
         not_before: slots before this instant are gone; None when the plan is made before the posting window.
     """
 
@@ -55,6 +56,7 @@ class DayCaps:
     posting: Mapping[str, PostingRule]
     prompts: Mapping[str, Sequence[str]]
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    closed: Mapping[str, str] = field(default_factory=dict)
     not_before: datetime | None = None
 
 
@@ -157,6 +159,10 @@ def _demands(
     """Slots for the slate, best hours first, a platform's accounts taking turns; the platforms interleaved evenly."""
     demands: list[tuple[float, _Demand]] = []
     for platform, asked in caps.slate.items():
+        if asked and platform in caps.closed:
+            reason = f"0 of {asked} on {platform}: {caps.closed[platform]}."
+            bounds.append(_bound("closed", platform, asked, 0, reason))
+            continue
         mine = [account for account in accounts if account["platform"] == platform and account["status"] == "active"]
         offers: list[list[_Demand]] = []
         why = "" if mine else "account"

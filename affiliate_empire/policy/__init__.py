@@ -71,21 +71,37 @@ class Policy:
             )
         return model_id
 
+    def vendor_of(self, model: str) -> str:
+        """The vendor that offers a model: the key of its client."""
+        return str(_find(self.models["models"], "model", id=model)["vendor"])
+
     # ------------------------------------------------------------ prices
-    def llm_cost_micros(self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-        """Cost of one text call. ``cached_tokens`` are part of ``input_tokens``; reasoning is part of the output."""
+    def llm_cost_micros(
+        self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int, cache_write_tokens: int = 0
+    ) -> int:
+        """Cost of one text call.
+
+        ``cached_tokens`` (read from the vendor's cache) and ``cache_write_tokens`` (put into it) are part of
+        ``input_tokens``; reasoning is part of the output.
+        """
         price = _find(self.prices["tokens"], "token price", model=model)
-        fresh = Decimal(input_tokens - cached_tokens) * Decimal(price["input"])
-        cached = Decimal(cached_tokens) * Decimal(price["cached_input"])
-        return to_micros((fresh + cached + Decimal(output_tokens) * Decimal(price["output"])) / _MILLION)
+        by_price = {
+            "input": input_tokens - cached_tokens - cache_write_tokens,
+            "cached_input": cached_tokens,
+            "cache_write": cache_write_tokens,
+            "output": output_tokens,
+        }
+        return to_micros(sum(Decimal(count) * Decimal(price[name]) for name, count in by_price.items()) / _MILLION)
 
     def llm_max_cost_micros(self, model: str, *, input_chars: int, max_output_tokens: int) -> int:
-        """Upper bound of one text call: a token is at least one character, and some framing is added."""
+        """Upper bound of one text call: a token is at least one character, and some framing is added.
+
+        A vendor may cache what it reads without being asked to, so every token counts as one that is written there.
+        """
         price = _find(self.prices["tokens"], "token price", model=model)
-        tokens_in = Decimal(input_chars + 500)
-        return to_micros_up(
-            (tokens_in * Decimal(price["input"]) + Decimal(max_output_tokens) * Decimal(price["output"])) / _MILLION
-        )
+        dearest = max(Decimal(price["input"]), Decimal(price["cache_write"]))
+        tokens_in, tokens_out = Decimal(input_chars + 500), Decimal(max_output_tokens)
+        return to_micros_up((tokens_in * dearest + tokens_out * Decimal(price["output"])) / _MILLION)
 
     def image_output_tokens(self, model: str, size: str, quality: str) -> int:
         """Output tokens of one image."""
@@ -123,6 +139,12 @@ class Policy:
             lead=timedelta(minutes=rule["lead_minutes"]),
             slots=tuple(time.fromisoformat(text) for text in rule["slots"]),
         )
+
+    @property
+    def full_slate(self) -> dict[str, int]:
+        """Pieces a day that the owner's plan wishes for, by platform."""
+        wishes = self.platforms["full_slate"]
+        return {platform: wishes[platform] for platform in ("youtube", "tiktok", "instagram", "blog")}
 
     def metric_definition(self, platform: str, on: date) -> str:
         """The definition of a platform's metrics in force on a day."""

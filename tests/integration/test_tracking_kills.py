@@ -45,8 +45,9 @@ def stored(ledger: Ledger) -> list[str]:
 async def _load(port: int, acknowledged: list[str], visitors: int, stop: Callable[[], None], enough: int) -> None:
     """Visitors click until ``enough`` were acknowledged; then ``stop`` is called and they go on until they are cut."""
     tasks = [asyncio.create_task(click_until_cut(port, CODE, acknowledged)) for _ in range(visitors)]
-    while len(acknowledged) < enough and not all(task.done() for task in tasks):
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(60):
+        while len(acknowledged) < enough and not all(task.done() for task in tasks):
+            await asyncio.sleep(0.005)
     await asyncio.to_thread(stop)
     await asyncio.gather(*tasks)
 
@@ -66,7 +67,9 @@ def test_a_killed_service_has_stored_every_click_it_acknowledged(
         def kill_while_a_commit_is_held() -> None:
             holder.execute("LOCK TABLE clicks IN SHARE MODE")
             waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'clicks'::regclass"
+            until = time.monotonic() + 60
             while holder.execute(waiting).fetchone() is None:
+                assert time.monotonic() < until, "no commit ever waited"
                 time.sleep(0.005)
             process.process.kill()
 
@@ -84,12 +87,18 @@ def test_cut_connections_and_a_stop_lose_and_double_nothing(ledger: Ledger, cloc
 
     async def run() -> None:
         visitors = [asyncio.create_task(click_until_cut(process.port, CODE, acknowledged)) for _ in range(16)]
+
+        async def clicked(enough: int) -> None:
+            async with asyncio.timeout(60):
+                while len(acknowledged) < enough:
+                    for visitor in visitors:
+                        assert not visitor.done(), visitor.exception() or process.log
+                    await asyncio.sleep(0.005)
+
         for enough in (200, 500, 800):
-            while len(acknowledged) < enough:
-                await asyncio.sleep(0.005)
+            await clicked(enough)
             await asyncio.to_thread(_cut_connections, ledger)
-        while len(acknowledged) < 1100:
-            await asyncio.sleep(0.005)
+        await clicked(1100)
         process.process.terminate()
         await asyncio.gather(*visitors)
 

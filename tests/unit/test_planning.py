@@ -144,6 +144,28 @@ def test_a_restricted_account_gets_nothing_and_a_niche_account_its_niche() -> No
     assert set(videos["niche"]) == {"niche-2"}
 
 
+def test_nothing_is_made_for_a_platform_that_cannot_be_posted_on() -> None:
+    decision = plan(closed={"youtube": "EMPIRE_YOUTUBE_CLIENT_ID not set"})
+    assert set(decision.pieces["platform"]) == {"blog"}
+    assert bounds(decision)["closed"] == "0 of 4 on youtube: EMPIRE_YOUTUBE_CLIENT_ID not set."
+
+
+def test_a_short_budget_shrinks_every_platform_alike_and_a_cap_says_what_bound() -> None:
+    accounts = [ACCOUNTS[0] | {"account_id": f"{name}:a", "platform": name} for name in POLICY.full_slate]
+    posting = {name: POLICY.posting(name) for name in POLICY.full_slate}
+    whole = plan(ranking(assortment(niches=8, each=10)), accounts=accounts, slate=POLICY.full_slate, posting=posting)
+    assert whole.evidence["planned"] == {"youtube": 10, "tiktok": 15, "instagram": 10, "blog": 10}
+    assert "15 of 20 on tiktok: an account may post 15 in 24 hours" in bounds(whole)["quota"]
+    half = plan(
+        ranking(assortment(niches=8, each=10)),
+        accounts=accounts,
+        slate=POLICY.full_slate,
+        posting=posting,
+        budget_micros=5_500_000,
+    ).evidence["planned"]
+    assert all(0.35 <= half[name] / asked <= 0.5 for name, asked in POLICY.full_slate.items()), half
+
+
 def test_two_accounts_take_turns_at_the_best_hours() -> None:
     second = ACCOUNTS[0] | {"account_id": "youtube:homelab"}
     videos = plan(accounts=[*ACCOUNTS, second]).pieces.query("kind == 'video'")

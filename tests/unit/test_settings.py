@@ -105,3 +105,12 @@ def _said_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
     said = capsys.readouterr()
     assert said.out == ""
     return said.err
+
+
+def test_a_live_platform_without_a_credential_is_closed_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().closed_platforms == {}
+    monkeypatch.setenv("EMPIRE_MODE", "live")
+    monkeypatch.setenv("EMPIRE_INSTAGRAM_USER_ID", "1784")
+    closed = Settings().closed_platforms
+    assert closed["instagram"] == "EMPIRE_INSTAGRAM_ACCESS_TOKEN not set"
+    assert set(closed) == {"youtube", "tiktok", "instagram", "blog"}
