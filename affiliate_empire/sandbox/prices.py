@@ -101,6 +101,27 @@ def text_micros(model: str, *, input_tokens: int, cached_tokens: int, output_tok
     dollars = (input_tokens - cached_tokens) * price.input + cached_tokens * price.cached + output_tokens * price.output
     return _micros(dollars / _MILLION)
 
+# Pika on fal, per clip by seconds and resolution; the price of ten seconds is not published: twice five.
+PIKA = {
+    (5, "720p"): Decimal("0.20"),
+    (5, "1080p"): Decimal("0.45"),
+    (10, "720p"): Decimal("0.40"),
+    (10, "1080p"): Decimal("0.90"),
+}
+# Runway: credits per second, and what a credit costs.
+RUNWAY_CREDIT = Decimal("0.01")
+RUNWAY = {"gen4_turbo": 5, "gen4.5": 12}
+
+
+def pika_micros(seconds: int, resolution: str) -> int:
+    """Charge of a clip by Pika."""
+    return _micros(PIKA[seconds, resolution])
+
+
+def runway_micros(credits: int) -> int:
+    """Charge of a task by Runway."""
+    return _micros(credits * RUNWAY_CREDIT)
+
 
 def image_micros(model: str, *, text_tokens: int, output_tokens: int) -> int:
     """Charge of an image call."""
