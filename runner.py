@@ -29,9 +29,9 @@ from pathlib import Path
 import dagster as dg
 import httpx
 
-from affiliate_empire.effects.leases import is_dead, this_process
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger, open_ledger
+from affiliate_empire.ledger.leases import is_dead, this_process
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.work_pieces import pieces_of
 from affiliate_empire.policy import load_policy

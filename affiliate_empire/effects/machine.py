@@ -38,7 +38,6 @@ from affiliate_empire.effects.errors import (
     ReadOnly,
     WindowClosed,
 )
-from affiliate_empire.effects.leases import is_dead, this_process
 from affiliate_empire.effects.model import (
     HOLDING,
     Accepted,
@@ -61,6 +60,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.leases import is_dead, this_process
 from affiliate_empire.ledger.tables import Alert, Effect, Installation
 from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
 

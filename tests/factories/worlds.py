@@ -79,6 +79,11 @@ class RunningWorld:
         """How a platform treats an account from now on (``*``: all of them), by ``PUT /_world/accounts/…``."""
         self._http.put(f"{self.url}/_world/accounts/{platform}/{account}", json=standing).raise_for_status()
 
+    def restrict(self, platform: str, account: str, **standing: Any) -> None:
+        """How a platform treats an account from now on: ``standing``, ``posts_per_day``."""
+        url = f"{self.url}/_world/accounts/{platform}/{account}"
+        self._http.put(url, json=standing).raise_for_status()
+
     def fault(self, match: str, **rule: Any) -> None:
         """A rule of ``POST /_world/faults``, in force at once."""
         self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()
@@ -115,17 +120,32 @@ class WorldProcess(RunningWorld):
         self._process.communicate(timeout=20)
 
 
-def write_video(path: Path, *, seed: int = 0, seconds: int = 2, padding: int = 0) -> Path:
-    """A small real mp4, 90×160; ``seed`` makes it another one, ``padding`` bytes of a free box make it larger."""
+def write_video(
+    path: Path,
+    *,
+    seed: int = 0,
+    seconds: int = 2,
+    padding: int = 0,
+    size: tuple[int, int] = (90, 160),
+    rate: int = 10,
+    index_first: bool = False,
+) -> Path:
+    """A small real mp4; ``seed`` makes it another one, ``padding`` bytes of a free box make it larger.
+
+    ``size`` is width and height in pixels, ``rate`` frames a second. ``index_first`` puts the index before the data,
+    as Instagram wants it.
+    """
     import av
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 90, 160, "yuv420p"
-        for _ in range(10 * seconds):
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (160, 90, 3), dtype=np.uint8), format="rgb24")
+    width, height = size
+    frames = rng.integers(0, 255, (3, height // 10, width // 10, 3), dtype=np.uint8).repeat(10, 1).repeat(10, 2)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if index_first else {}) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(rate * seconds):
+            frame = av.VideoFrame.from_ndarray(frames[number % len(frames)], format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     if padding:

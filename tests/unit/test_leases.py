@@ -8,7 +8,7 @@ import sys
 
 import psutil
 
-from affiliate_empire.effects.leases import is_dead, this_process
+from affiliate_empire.ledger.leases import is_dead, this_process
 
 
 def owner(**changed: str) -> str:

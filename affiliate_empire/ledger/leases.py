@@ -1,4 +1,4 @@
-"""Who holds an effect, and whether they still live.
+"""Who holds a row of the ledger, and whether they still live.
 
 A lease is held by a process, by the database's time. On the same host a dead process is recognised at once, so that a
 rerun right after ``kill -9`` need not wait for its lease to run out.

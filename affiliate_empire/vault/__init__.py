@@ -1,0 +1,10 @@
+"""Credentials that must outlive a process: encrypted in the ledger, renewed by one writer at a time.
+
+What a credential is for, and how a vendor renews it, is the vendor client's (``affiliate_empire.vendors``).
+"""
+
+from affiliate_empire.vault.keys import MasterKey, open_master_key
+from affiliate_empire.vault.rotation import RotatingTokens
+from affiliate_empire.vault.store import Vault
+
+__all__ = ["MasterKey", "RotatingTokens", "Vault", "open_master_key"]

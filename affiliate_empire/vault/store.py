@@ -1,0 +1,156 @@
+"""The vault: credentials in the ledger, and their renewal by exactly one writer.
+
+A renewal is a lease on the credential's row by the database's time. No transaction is open while the vendor is asked;
+what it gives is stored before anybody may use it. Whoever wants the credential meanwhile waits for the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.leases import is_dead, this_process
+from affiliate_empire.ledger.tables import Alert, Credential
+from affiliate_empire.vault.keys import MasterKey
+
+Secret = dict[str, Any]
+
+_LEASE = timedelta(seconds=90)  # longer than any token endpoint's hard time-out
+_LOOK_AGAIN = 0.1  # seconds between two looks at a credential that another one renews
+
+
+class RenewalStuck(EmpireError):
+    """Another process renews the credential and does not come to an end."""
+
+
+class Vault:
+    """Encrypted credentials by name. Its repr, errors and log lines never hold one.
+
+    Args:
+        key: gives the master key when a credential is first read or written.
+    """
+
+    def __init__(self, ledger: Ledger, key: Callable[[], MasterKey]) -> None:
+        self._ledger = ledger
+        self._open_key = key
+        self._opened: MasterKey | None = None
+
+    def __repr__(self) -> str:
+        return f"Vault({self._opened!r})"
+
+    def load(self, name: str) -> Secret | None:
+        """A credential, None when there is none of this name.
+
+        Raises:
+            Misconfigured: it cannot be decrypted with the master key in force.
+        """
+        with self._ledger.begin() as session:
+            row = session.get(Credential, name)
+        return None if row is None else self._decrypted(row)
+
+    def save(self, name: str, secret: Secret) -> None:
+        """Keep a credential, in place of the one of the same name."""
+        with self._ledger.begin() as session:
+            self._create(session, name)
+            self._write(session, name, secret)
+
+    def renewed(self, name: str, *, is_fresh: Callable[[Secret], bool], renew: Callable[[Secret], Secret]) -> Secret:
+        """The credential, renewed if it is not fresh: by this caller, or by the one who is at it.
+
+        Args:
+            is_fresh: whether a stored secret may be used as it is; ``{}`` stands for none.
+            renew: asks the vendor, with the stored secret; returns the new one. Called without an open transaction,
+                and by one caller at a time. One that holds ``refused`` only replaces what it was asked with.
+
+        Raises:
+            RenewalStuck: another caller holds the renewal longer than its lease.
+            Whatever ``renew`` raises; then the stored credential is as it was.
+        """
+        until = time.monotonic() + 2 * _LEASE.total_seconds()
+        while True:
+            with self._ledger.begin() as session:
+                self._create(session, name)
+                row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
+                secret = self._decrypted(row)
+                if is_fresh(secret):
+                    return secret
+                if not _held(session, row):
+                    row.lease_owner = this_process()
+                    row.lease_until = func.clock_timestamp() + _LEASE
+                    session.flush()
+                    session.refresh(row)
+                    break
+            if time.monotonic() > until:
+                raise RenewalStuck(f"Another process has been renewing {name} for minutes: end it and run again.")
+            time.sleep(_LOOK_AGAIN)
+        return self._renew(row, secret, renew)
+
+    def alert(self, alert_id: str, subject: str, message: str, at: datetime) -> None:
+        """Tell the owner that a credential is dead; the same cause is told once."""
+        alert = insert(Alert).values(alert_id=alert_id, severity="high", subject=subject, message=message, raised_at=at)
+        with self._ledger.begin() as session:
+            session.execute(alert.on_conflict_do_nothing())
+
+    def _renew(self, ours: Credential, secret: Secret, renew: Callable[[Secret], Secret]) -> Secret:
+        name = ours.name
+        try:
+            new = renew(secret)
+        except BaseException:  # even an interrupt: the lease is for the one who renews
+            with self._ledger.begin() as session:
+                still_ours = (Credential.name == name, Credential.lease_until == ours.lease_until)
+                session.execute(update(Credential).where(*still_ours).values(lease_owner=None, lease_until=None))
+            raise
+        with self._ledger.begin() as session:
+            row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
+            if "refused" in new and row.version != ours.version:
+                # We slept past our lease, and somebody was granted a new one meanwhile: ours is no news.
+                return self._decrypted(row)
+            # A grant is stored whatever happened meanwhile: of rotating tokens only the last one granted lives.
+            self._write(session, name, new)
+        return new
+
+    def _create(self, session: Session, name: str) -> None:
+        values = {"name": name, "ciphertext": self._encrypted(name, {}), "key_id": self._key.key_id, "version": 0}
+        session.execute(insert(Credential).values(**values).on_conflict_do_nothing())
+
+    def _write(self, session: Session, name: str, secret: Secret) -> None:
+        values = {"ciphertext": self._encrypted(name, secret), "key_id": self._key.key_id}
+        changed = update(Credential).where(Credential.name == name)
+        changed = changed.values(**values, version=Credential.version + 1, lease_owner=None, lease_until=None)
+        session.execute(changed)
+
+    @property
+    def _key(self) -> MasterKey:
+        if self._opened is None:
+            self._opened = self._open_key()
+        return self._opened
+
+    def _encrypted(self, name: str, secret: Secret) -> bytes:
+        return self._key.encrypt(name, json.dumps(secret).encode())
+
+    def _decrypted(self, row: Credential) -> Secret:
+        if row.key_id != self._key.key_id:
+            raise Misconfigured(
+                f"The stored credential {row.name} was encrypted with master key {row.key_id}, and this one is "
+                f"{self._key.key_id}: put the old EMPIRE_MASTER_KEY or vault.key back, or delete the row in the "
+                "ledger's table credentials and connect the account again."
+            )
+        secret: Secret = json.loads(self._key.decrypt(row.name, row.ciphertext))
+        return secret
+
+
+def _held(session: Session, row: Credential) -> bool:
+    """Whether somebody who lives is renewing the credential. A thread of this process counts until its lease ends."""
+    now = session.scalar(select(func.clock_timestamp()))
+    if row.lease_owner is None or row.lease_until is None or now is None or row.lease_until <= now:
+        return False
+    return not is_dead(row.lease_owner)

@@ -1,0 +1,432 @@
+"""TikTok: Content Posting API (direct post, draft to the inbox), publish status, counters of public videos.
+
+Every answer is an envelope whose ``error.code`` decides, also with HTTP 200. A publish id stands for a publish from its
+first byte to its end; the post's own id is told only when moderation is done. Nothing here posts a second time: an
+upload that was interrupted is asked about by its publish id (``operations.post_to_tiktok``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.vendors.counts import PostCounts, PostState
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.oauth import Grant, Tokens
+
+_VENDOR = "tiktok"
+_SITES = {"https://open.tiktokapis.com": "https://www.tiktok.com"}  # the world shows its videos itself
+_IDS_PER_CALL = 20
+_CHUNK = 64_000_000  # a video up to this goes whole; a last chunk may be twice as large (TikTok: 64 MB and 128 MB)
+_COUNTS = "id,view_count,like_count,comment_count,share_count"
+
+_QUOTA = {
+    "spam_risk_too_many_posts": "the creator's posts of 24 hours are used up",
+    "spam_risk_too_many_pending_share": "five drafts of the last 24 hours wait in the creator's inbox: post or delete "
+    "them there",
+    "reached_active_user_cap": "the client's active creators of 24 hours are used up",
+}
+_REMEDIES = {
+    "spam_risk_user_banned_from_posting": "the account may not post: open TikTok and look at its account status",
+    "unaudited_client_can_only_post_to_private_accounts": "the client is not audited: set EMPIRE_TIKTOK_ROUTE=inbox, "
+    "or have the client audited at developers.tiktok.com",
+    "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings",
+    "scope_not_authorized": "the grant lacks a scope (video.publish, video.upload, video.list): connect the account "
+    "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
+    "access_token_invalid": "the access token is rejected: put a new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
+}
+
+
+@dataclass(frozen=True)
+class CreatorInfo:
+    """What the creator may choose at this moment; asked afresh before each post, as TikTok demands."""
+
+    username: str
+    privacy_levels: tuple[str, ...]
+    comment_disabled: bool
+    duet_disabled: bool
+    stitch_disabled: bool
+    longest_seconds: float
+
+
+@dataclass(frozen=True)
+class PostInfo:
+    """What a direct post says about itself. Nothing has a default: a forgotten flag must not become a post."""
+
+    title: str  # the caption
+    privacy_level: str
+    disable_comment: bool
+    disable_duet: bool
+    disable_stitch: bool
+    brand_content_toggle: bool
+    brand_organic_toggle: bool
+    is_aigc: bool
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A publish that was begun. ``url`` takes the chunks, in order, for one hour; who has it can send them."""
+
+    publish_id: str
+    url: str = field(repr=False)
+    size: int
+    chunk_size: int
+    chunks: int
+
+
+@dataclass(frozen=True)
+class PublishStatus:
+    """How far a publish is.
+
+    ``status``: PROCESSING_UPLOAD | PROCESSING_DOWNLOAD | SEND_TO_USER_INBOX | PUBLISH_COMPLETE | FAILED.
+    ``post_id`` may come later than PUBLISH_COMPLETE, and never comes for a post that is not public.
+    """
+
+    status: str
+    uploaded_bytes: int | None
+    fail_reason: str | None
+    post_id: str | None
+
+
+@dataclass(frozen=True)
+class PublicVideo:
+    """A public video's address and when it was posted."""
+
+    url: str
+    posted_at: datetime
+
+
+class UploadGone(VendorRefused):
+    """The upload address takes no more bytes: nothing is published by it unless it had them all before."""
+
+
+class TikTokClient:
+    """One TikTok creator: the one who granted the tokens.
+
+    Safe to use from several threads. Retries nothing, except that a rejected access token is renewed once.
+
+    Args:
+        base_url: ``https://open.tiktokapis.com``, or the world's prefix.
+        tokens: gives the access token in force.
+        clock: business time, to say when a full quota opens again.
+        timeout: seconds one exchange may be silent.
+        chunk_bytes: how much is sent at once.
+    """
+
+    def __init__(
+        self, base_url: str, *, tokens: Tokens, clock: Clock, timeout: float = 60.0, chunk_bytes: int = _CHUNK
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._tokens = tokens
+        self._clock = clock
+        self._chunk_bytes = chunk_bytes
+        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def url(self, post_id: str, username: str = "") -> str:
+        """Where people watch a post; TikTok finds it by its id, whatever the name. Without an id, the profile."""
+        site = f"{_SITES.get(self._base_url, self._base_url)}/@{username}"
+        return site if is_publish_id(post_id) else f"{site}/video/{post_id}"
+
+    # ------------------------------------------------------------------ posting
+    def fetch_creator_info(self) -> CreatorInfo:
+        """What may be posted now.
+
+        Raises:
+            QuotaExhausted: the creator's posts of 24 hours are used up.
+            VendorRefused, VendorUnavailable: as for every call of this client.
+        """
+        data = self._call("/v2/post/publish/creator_info/query/", {})
+        try:
+            return CreatorInfo(
+                username=data["creator_username"],
+                privacy_levels=tuple(data["privacy_level_options"]),
+                comment_disabled=data["comment_disabled"],
+                duet_disabled=data["duet_disabled"],
+                stitch_disabled=data["stitch_disabled"],
+                longest_seconds=data["max_video_post_duration_sec"],
+            )
+        except KeyError as error:
+            raise _unreadable() from error
+
+    def start_post(self, post: PostInfo, size: int) -> Upload:
+        """Begin a direct post of ``size`` bytes; nobody can see anything of it before its last byte."""
+        return self._start("/v2/post/publish/video/init/", {"post_info": asdict(post)}, size)
+
+    def start_draft(self, size: int) -> Upload:
+        """Begin a draft of ``size`` bytes for the creator's inbox; caption and labels are set there, by a person."""
+        return self._start("/v2/post/publish/inbox/video/init/", {}, size)
+
+    def _start(self, path: str, body: dict[str, Any], size: int) -> Upload:
+        chunk_size = min(size, self._chunk_bytes)
+        chunks = size // chunk_size
+        source = {"source": "FILE_UPLOAD", "video_size": size, "chunk_size": chunk_size, "total_chunk_count": chunks}
+        data = self._call(path, body | {"source_info": source})
+        try:
+            return Upload(data["publish_id"], data["upload_url"], size, chunk_size, chunks)
+        except KeyError as error:
+            raise _unreadable() from error
+
+    def upload(self, upload: Upload, path: Path, *, received: int = 0) -> None:
+        """Send the chunks that TikTok does not hold yet. With the last one TikTok publishes: the visible act.
+
+        Args:
+            received: bytes that TikTok said to hold (``fetch_status``).
+
+        Raises:
+            UploadGone: the address is dead.
+            ReplyLost: nobody can say whether a chunk arrived; the publish id can.
+            VendorUnavailable, VendorRefused: the chunk was not taken.
+        """
+        with path.open("rb") as file:
+            for number in range(received // upload.chunk_size, upload.chunks):
+                start, is_last = number * upload.chunk_size, number == upload.chunks - 1
+                file.seek(start)
+                self._send(upload, file.read(-1 if is_last else upload.chunk_size), start, is_last=is_last)
+
+    def _send(self, upload: Upload, chunk: bytes, start: int, *, is_last: bool) -> None:
+        span = f"bytes {start}-{start + len(chunk) - 1}/{upload.size}"
+        headers = {"Content-Type": "video/mp4", "Content-Range": span}
+        try:
+            response = self._http.put(upload.url, content=chunk, headers=headers)
+        except httpx.TransportError as error:
+            raise transport_failure(error, vendor=_VENDOR, name="TikTok") from error
+        status = str(response.status_code)
+        if status == ("201" if is_last else "206"):
+            return
+        if status in ("403", "404"):
+            raise UploadGone(
+                "TikTok dropped the upload before the video was complete: run again to start a new one.",
+                vendor=_VENDOR,
+                code=status,
+            )
+        if response.status_code == 429:
+            raise VendorUnavailable(
+                "TikTok takes no bytes now; try again later.",
+                vendor=_VENDOR,
+                code=status,
+                retry_after=retry_after(response),
+            )
+        if response.status_code >= 500 or response.status_code in (200, 201, 206, 416):
+            # 416: the chunk is not the next one, so what TikTok holds is not what we think.
+            raise ReplyLost(
+                f"TikTok did not say what it took of the video ({status}); it is asked on the next run.",
+                vendor=_VENDOR,
+                code=status,
+            )
+        raise VendorRefused(f"TikTok refused the video's bytes ({status}).", vendor=_VENDOR, code=status)
+
+    def fetch_status(self, publish_id: str) -> PublishStatus:
+        """What became of a publish, by its own word.
+
+        Raises:
+            VendorRefused: code ``invalid_publish_id`` when TikTok does not know it.
+            VendorUnavailable: no answer.
+        """
+        data = self._call("/v2/post/publish/status/fetch/", {"publish_id": publish_id})
+        if "status" not in data:
+            raise _unreadable()
+        posts = data.get("publicaly_available_post_id") or []  # TikTok's own spelling
+        return PublishStatus(
+            status=data["status"],
+            uploaded_bytes=data.get("uploaded_bytes"),
+            fail_reason=data.get("fail_reason") or None,
+            post_id=str(posts[0]) if posts else None,
+        )
+
+    def failure(self, reason: str | None) -> VendorRefused:
+        """The error of a publish whose status is FAILED: it was not published, and will not be."""
+        if reason in _QUOTA:
+            return self._quota(reason)
+        return VendorRefused(
+            f"TikTok did not publish the video ({reason or 'no reason given'}): look at the video, then make it anew.",
+            vendor=_VENDOR,
+            code=reason or "FAILED",
+        )
+
+    # ------------------------------------------------------------------ reads
+    def fetch_counts(self, ids: Sequence[str]) -> dict[str, PostCounts]:
+        """Counters by post id; what is not public is missing from the result, and so is a publish without an id yet."""
+        return {
+            video["id"]: PostCounts(
+                views=video["view_count"],
+                likes=video["like_count"],
+                comments=video["comment_count"],
+                shares=video["share_count"],
+                raw=video,
+            )
+            for video in self._videos(ids, _COUNTS)
+        }
+
+    def fetch_states(self, ids: Sequence[str]) -> dict[str, PostState]:
+        """How posts stand. A publish id, where a post has no id yet, is asked for its own status."""
+        public = {video["id"] for video in self._videos(ids, "id")}
+        return {
+            post_id: self._publish_state(post_id)
+            if is_publish_id(post_id)
+            else PostState("public" if post_id in public else "gone")
+            for post_id in ids
+        }
+
+    def _publish_state(self, publish_id: str) -> PostState:
+        status = self.fetch_status(publish_id)
+        if status.status == "FAILED":
+            return PostState("rejected", status.fail_reason)
+        return PostState("processing")
+
+    def fetch_public_videos(self, ids: Sequence[str]) -> dict[str, PublicVideo]:
+        """Address and time of the public ones among these posts."""
+        return {
+            video["id"]: PublicVideo(video["share_url"], datetime.fromtimestamp(video["create_time"], UTC))
+            for video in self._videos(ids, "id,create_time,share_url")
+        }
+
+    def _videos(self, ids: Sequence[str], fields: str) -> Iterator[dict[str, Any]]:
+        posts = [post_id for post_id in ids if not is_publish_id(post_id)]
+        for start in range(0, len(posts), _IDS_PER_CALL):
+            filters = {"filters": {"video_ids": posts[start : start + _IDS_PER_CALL]}}
+            yield from self._call("/v2/video/query/", filters, {"fields": fields}).get("videos", [])
+
+    # ------------------------------------------------------------------ plumbing
+    def _call(self, path: str, body: dict[str, Any], params: dict[str, str] | None = None) -> dict[str, Any]:
+        """One exchange; a token that is rejected is renewed once (it may expire at any time, and nothing was done)."""
+        access = self._tokens()
+        response, code, envelope = self._exchange(path, body, params, access)
+        if code == "access_token_invalid":
+            response, code, envelope = self._exchange(path, body, params, self._tokens(rejected=access))
+        if code == "ok":
+            return envelope.get("data") or {}
+        raise self._error(response, code, str(envelope.get("error", {}).get("message") or "no reason given"))
+
+    def _exchange(
+        self, path: str, body: dict[str, Any], params: dict[str, str] | None, access: str
+    ) -> tuple[httpx.Response, str, dict[str, Any]]:
+        try:
+            response = self._http.post(
+                f"{self._base_url}{path}",
+                params=params,
+                content=json.dumps(body).encode(),
+                headers={"Authorization": f"Bearer {access}", "Content-Type": "application/json; charset=UTF-8"},
+            )
+        except httpx.TransportError as error:
+            raise transport_failure(error, vendor=_VENDOR, name="TikTok") from error
+        try:
+            envelope = response.json()
+            return response, str(envelope["error"]["code"]), envelope
+        except (ValueError, KeyError, TypeError) as error:
+            if response.status_code < 400:
+                raise _unreadable() from error
+            return response, str(response.status_code), {}  # an error page of a proxy: the status must do
+
+    def _error(self, response: httpx.Response, code: str, message: str) -> VendorError:
+        """The one place that decides what a TikTok error means."""
+        if code in _QUOTA:
+            return self._quota(code)
+        if code in ("rate_limit_exceeded", "internal_error") or response.status_code in (429, 500, 502, 503, 504):
+            wait = retry_after(response) or (60.0 if code == "rate_limit_exceeded" else None)  # limits are per minute
+            return VendorUnavailable(
+                f"TikTok is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
+            )
+        if code in _REMEDIES:
+            return VendorRefused(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
+        return VendorRefused(f"TikTok refused the call ({code}): {message}", vendor=_VENDOR, code=code)
+
+    def _quota(self, code: str) -> QuotaExhausted:
+        # The window rolls and TikTok does not say when it has room: in 24 hours it has for certain.
+        resets_at = self._clock.now() + timedelta(hours=24)
+        return QuotaExhausted(
+            f"TikTok takes no post now ({code}): {_QUOTA[code]}; it has room again by {resets_at:%Y-%m-%d %H:%M} UTC.",
+            vendor=_VENDOR,
+            code=code,
+            resets_at=resets_at,
+        )
+
+
+class TikTokOAuth:
+    """TikTok's token endpoint for our client. Its refresh tokens rotate: each works once.
+
+    Args:
+        base_url: as of ``TikTokClient``.
+        client_key: gives the client's key when it is needed, and raises when there is none.
+        client_secret: likewise.
+    """
+
+    def __init__(
+        self, base_url: str, *, client_key: Callable[[], str], client_secret: Callable[[], str], timeout: float = 30.0
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/v2/oauth/token/"
+        self._client_key = client_key
+        self._client_secret = client_secret
+        self._timeout = timeout
+        self._direct = is_loopback(base_url)
+
+    def refresh(self, refresh_token: str) -> Grant:
+        """Exchange a refresh token for a new pair; the one that was sent is dead from then on.
+
+        Raises:
+            VendorRefused: code ``invalid_grant`` when the token is dead; only the account's owner can grant anew.
+            ReplyLost: the exchange may have happened, and its tokens with it are lost.
+            VendorUnavailable: it did not happen.
+        """
+        form = {
+            "client_key": self._client_key(),
+            "client_secret": self._client_secret(),
+            "grant_type": "refresh_token",
+            "refresh_token": refresh_token,
+        }
+        try:
+            response = httpx.post(self._url, data=form, timeout=self._timeout, trust_env=not self._direct)
+        except httpx.TransportError as error:
+            raise transport_failure(error, vendor=_VENDOR, name="TikTok's token endpoint") from error
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = {}
+        code = answer.get("error") if isinstance(answer, dict) else None
+        if response.status_code == 429 or response.status_code >= 500:
+            raise VendorUnavailable(
+                "TikTok's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
+            )
+        if code or response.status_code >= 400:
+            raise VendorRefused(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
+        try:
+            return Grant(
+                access_token=answer["access_token"],
+                refresh_token=answer["refresh_token"],
+                expires_in=float(answer["expires_in"]),
+                refresh_expires_in=float(answer["refresh_expires_in"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            # Without its cause: an error about these fields would quote the tokens.
+            raise _unreadable() from None
+
+
+def is_publish_id(remote_id: str) -> bool:
+    """Whether an id is that of a publish (``v_pub_file~…``, ``v_inbox_file~…``) and not yet that of a post."""
+    return remote_id.startswith("v_")
+
+
+def _refusal(code: str) -> str:
+    if code == "invalid_grant":
+        return (
+            "TikTok refused to renew its access (the grant was used, revoked or has expired): connect the account "
+            "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env."
+        )
+    return (
+        f"TikTok's token endpoint refused our client ({code}): check EMPIRE_TIKTOK_CLIENT_KEY and "
+        "EMPIRE_TIKTOK_CLIENT_SECRET in .env."
+    )
+
+
+def _unreadable() -> ReplyLost:
+    return ReplyLost("TikTok's answer cannot be read; try again later.", vendor=_VENDOR, code="unreadable")
