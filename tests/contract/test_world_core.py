@@ -111,7 +111,14 @@ def test_an_account_stands_as_was_last_said_across_restarts(tmp_path: Path) -> N
         ("*", "ok"),
         ("gear", "restricted"),
     ]
-    for wish in ({"standing": "banned"}, {"posts_per_day": -1}, {"posts_per_day": True}, {"colour": "red"}, []):
+    wishes: tuple[Any, ...] = (
+        {"standing": "banned"},
+        {"posts_per_day": -1},
+        {"posts_per_day": True},
+        {"colour": "red"},
+        [],
+    )
+    for wish in wishes:
         assert ask(world, "PUT", "/_world/accounts/tiktok/gear", json=wish).status_code == 400
     world.stop()
 

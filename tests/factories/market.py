@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from affiliate_empire.sandbox.market.taste import DECLARATIONS
 from affiliate_empire.sandbox.servers.impact import PARTNER
 from affiliate_empire.sandbox.world import World
 from tests.factories.worlds import RunningWorld
@@ -17,6 +18,10 @@ from tests.factories.worlds import RunningWorld
 DAY = datetime.fromisoformat("2026-11-20T05:15:00+00:00")  # 00:15 in New York
 VIDEO = {"duration": 29.0, "width": 1080, "height": 1920}
 FLAGS = {"containsSyntheticMedia": True, "hasPaidProductPlacement": True, "selfDeclaredMadeForKids": False}
+DECLARED: dict[str, dict[str, Any]] = {
+    "youtube": FLAGS,
+    **{platform: dict.fromkeys(DECLARATIONS[platform], True) for platform in ("tiktok", "instagram", "blog")},
+}
 
 
 @dataclass
@@ -54,7 +59,11 @@ class Tracker:
                 for name, value in {"content-length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
 
             def do_GET(self) -> None:
                 path = urlsplit(self.path).path
@@ -117,8 +126,9 @@ def publish_video(
     code: str | None = None,
     host: str = "127.0.0.1:9999",
     media: dict[str, Any] = VIDEO,
-    flags: dict[str, Any] = FLAGS,
+    flags: dict[str, Any] | None = None,
     account: str = "gearlab",
+    platform: str = "youtube",
 ) -> str:
     """A video about a product, described as ours are: disclosure, text, typed hub address, link; gives its id."""
     item = world.catalog.items[item_id]
@@ -131,7 +141,7 @@ def publish_video(
         click = f"{world.base_url}/impact_click/c/{PARTNER}/{program.ad_id}/{program.program_id}"
         tracker.entries[code] = Entry(item.title, title, f"{click}?u={quote(item.link, safe='')}")
     world.accept_post(
-        "youtube",
+        platform,
         account,
         remote_id,
         title=title,
@@ -139,7 +149,7 @@ def publish_video(
         f"This product: http://{host}/r/{code}\n\n#home #gear #ideas",
         media=media,
         public_at=public_at,
-        flags=flags,
+        flags=DECLARED[platform] if flags is None else flags,
     )
     return remote_id
 

@@ -16,6 +16,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,15 +26,17 @@ from starlette.applications import Starlette
 
 from affiliate_empire.sandbox.clock import instant, stamp
 from affiliate_empire.sandbox.market.audiences import Audiences
-from affiliate_empire.sandbox.market.people import Crowd, Unreached, click_id_in, find_redirect
+from affiliate_empire.sandbox.market.people import Crowd, Unreached, click_id_in, find_redirect, hub_address, manner
 from affiliate_empire.sandbox.market.reach import (
     LIFETIME,
     MEMORY,
     Performance,
+    burst,
     conversion,
     end_of,
     fatigue,
     increment,
+    luck,
     step_of,
 )
 from affiliate_empire.sandbox.market.shoppers import (
@@ -251,6 +254,7 @@ class Market:
     async def _click(self, visit: sqlite3.Row, crowd: Crowd) -> str | None:
         """Walk up to the tracking link and open it; the redirect's target, or None."""
         store, visit_id, bot = self.world.store, visit["visit_id"], bool(visit["bot"])
+        how = manner(self.world.rng, visit_id, visit["platform"], bot=bot)
         post = store.one(
             "SELECT * FROM posts WHERE platform = ? AND remote_id = ?", (visit["platform"], visit["remote_id"])
         )
@@ -259,12 +263,14 @@ class Market:
         found = await find_redirect(
             crowd,
             visit_id,
-            bot=bot,
+            how,
             platform=post["platform"],
             text=post["text"],
+            profile=None if hub_address(post["text"]) else self._profile(post),
             page_url=f"{self.world.base_url}/blog/posts/{post['remote_id']}",
             title=post["title"],
             item=self._impression(post).item,
+            rng=self.world.rng,
         )
         at = None if isinstance(found, Unreached) else crowd.reached(found[0])
         if isinstance(found, Unreached) or at is None:
@@ -273,7 +279,7 @@ class Market:
         link, page = found
         self._note(visit_id, "sent", link)
         try:
-            answer = await crowd.get(at, visit_id, bot=bot, referrer=page)
+            answer = await crowd.get(at, visit_id, how, referrer=page)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             self._note(visit_id, f"failed:{type(error).__name__}")  # it never left
             return None
@@ -302,7 +308,8 @@ class Market:
             self._note(visit_id, "landed")  # a network that is not of this world
             return
         try:
-            answer = await crowd.get(at, visit_id, bot=bool(visit["bot"]))
+            how = manner(self.world.rng, visit_id, visit["platform"], bot=bool(visit["bot"]))
+            answer = await crowd.get(at, visit_id, how)
         except httpx.HTTPError as error:
             self._note(visit_id, f"lost:{type(error).__name__}")
             return
@@ -341,6 +348,15 @@ class Market:
             "UPDATE visits SET state = ?, url = coalesce(?, url) WHERE visit_id = ?", (state, url, visit_id)
         )
 
+    def _profile(self, post: sqlite3.Row) -> str | None:
+        """The hub address in an account's profile: the one that its newest public post names."""
+        rows = self.world.store.query(
+            "SELECT text FROM posts WHERE platform = ? AND account = ? AND public_at <= ? AND text LIKE '%/h/%'"
+            " ORDER BY public_at DESC, identity LIMIT 1",
+            (post["platform"], post["account"], stamp(self.world.now())),
+        )
+        return hub_address(rows[0]["text"]) if rows else None
+
     def _hosts(self) -> dict[str, str]:
         """Where public hosts are really reached: this world's own, and our tracking service's as it was told to us."""
         own = self.world.base_url.partition("://")[2].lower()
@@ -350,9 +366,10 @@ class Market:
 
     # ------------------------------------------------------------------ the stage
     def _impression(self, row: sqlite3.Row) -> Impression:
-        key = (row["title"], row["text"], row["media"], row["flags"], row["public_at"])
+        key = (row["platform"], row["title"], row["text"], row["media"], row["flags"], row["public_at"])
         if key not in self._read:
             self._read[key] = impression(
+                platform=row["platform"],
                 title=row["title"],
                 text=row["text"],
                 media=json.loads(row["media"]),
@@ -399,12 +416,10 @@ class Market:
             ),
         )  # fmt: skip
         earlier = [(self._impression(other), other["title"], instant(other["public_at"])) for other in before]
-        luck = self.world.rng("luck", row["identity"]).gauss(0, 0.30)
-        parts = {
-            **interest(seen, audience),
-            "fatigue": fatigue(seen, row["title"], public_at, earlier),
-            "luck": luck,
-        }
+        liking = self.audiences.liking(row["platform"], seen.item.item_id) if seen.item else 0.0
+        parts = {**interest(seen, audience, liking), "fatigue": fatigue(seen, row["title"], public_at, earlier)}
+        merit = sum(parts.values())
+        parts["luck"] = luck(self.world.rng, row["identity"], audience)
         return Performance(
             platform=row["platform"],
             account=row["account"],
@@ -416,8 +431,8 @@ class Market:
             audience=audience,
             parts=parts,
             eventual_views=audience.size * math.exp(sum(parts.values())),
+            burst=burst(self.world.rng, row["identity"], audience, merit),
             curiosity=curiosity(seen, audience),
-            purse=audience.purse,
         )
 
     def truth(self) -> dict[str, Any]:
@@ -445,6 +460,7 @@ class Market:
                     "niche": post.seen.niche,
                     "parts": {name: round(value, 4) for name, value in post.parts.items()},
                     "eventual_views": round(post.eventual_views, 1),
+                    "burst": asdict(post.burst) if post.burst else None,
                     "curiosity": round(post.curiosity, 5),
                     "hook": post.seen.hook,
                 }

@@ -6,6 +6,7 @@ A post's fate is a function of what it is and of what was published before it, n
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 STEP = timedelta(minutes=10)
 LIFETIME = timedelta(days=60)  # after which a post is as good as forgotten
 MEMORY = timedelta(days=7)  # how long an account's posts are remembered by those who see the next one
+STRANGERS = 0.5  # those who a burst brings follow a link half as often: they did not come for the niche
+_HOUR = timedelta(hours=1)
 _FINE = timedelta(hours=72)  # a post's age up to which each step counts for itself
 _COARSE = 36  # steps taken together later on: six hours
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,6 +38,19 @@ def end_of(step: int) -> datetime:
 
 
 @dataclass(frozen=True)
+class Burst:
+    """A post that caught on: the platform shows it to strangers too.
+
+    Attributes:
+        times: so many times the post's own views come on top.
+        after: hours of the post's life until it begins.
+    """
+
+    times: float
+    after: float
+
+
+@dataclass(frozen=True)
 class Performance:
     """A post on its stage: all that decides how it does."""
 
@@ -47,9 +63,9 @@ class Performance:
     seen: Impression
     audience: Audience
     parts: dict[str, float]  # of the logarithm of its reach
-    eventual_views: float
+    eventual_views: float  # without a burst
+    burst: Burst | None
     curiosity: float  # share of viewers who follow the link
-    purse: float  # factor on the share of visitors who buy
 
 
 @dataclass(frozen=True)
@@ -68,30 +84,41 @@ def increment(post: Performance, step: int, audiences: Audiences, rng: RngOf) ->
     until, since = _counted(post, step), _counted(post, step - 1)
     if until <= since:
         return None
-
-    def age(instant: datetime) -> float:
-        return (instant - post.public_at) / timedelta(hours=1)
-
-    share = post.audience.share_seen(age(until)) - post.audience.share_seen(age(since))
-    middle = since + (until - since) / 2
-    local = middle.astimezone(ZONE)
-    mood = audiences.trend(post.seen.niche, local.date())
+    begun, ended = (since - post.public_at) / _HOUR, (until - post.public_at) / _HOUR
+    own, strange = shares_between(post, begun, ended)
+    if own + strange <= 0:
+        return None  # of sixty days' tail, less than a float can tell
+    local = (since + (until - since) / 2).astimezone(ZONE)
+    mood = audiences.trend(post.seen.niche, local.date(), post.platform)
+    if local.weekday() >= 5:
+        mood *= math.exp(post.audience.weekend)
     if until - since <= STEP:
         mood *= post.audience.awake(local.hour + local.minute / 60)
     draw = rng("views", post.identity, step)
-    views = poisson(draw, post.eventual_views * share * mood)
+    views = poisson(draw, post.eventual_views * (own + strange) * mood)
+    curiosity = post.curiosity * (own + STRANGERS * strange) / (own + strange)
     # People decide for themselves: their draws are not shifted by how many came.
-    visitors = binomial(rng("visitors", post.identity, step), views, post.curiosity)
-    bots = poisson(rng("bots", post.identity, step), views * post.curiosity * 0.03)
-    if not (views or bots):
+    if not views:
         return None
+    visitors = binomial(rng("visitors", post.identity, step), views, curiosity)
+    bots = poisson(rng("bots", post.identity, step), views * curiosity * 0.05)
+    place = post.audience.platform
     return Increment(
         views=views,
-        likes=binomial(draw, views, 0.031),
-        comments=binomial(draw, views, 0.0022),
+        likes=binomial(draw, views, place.likes),
+        comments=binomial(draw, views, place.comments),
         visitors=visitors,
         bots=bots,
     )
+
+
+def shares_between(post: Performance, begun: float, ended: float) -> tuple[float, float]:
+    """How much of ``eventual_views`` comes between two ages in hours: from the own audience, and from strangers."""
+
+    def between(start: float) -> float:
+        return post.audience.share_seen(ended - start) - post.audience.share_seen(begun - start)
+
+    return between(0.0), post.burst.times * between(post.burst.after) if post.burst else 0.0
 
 
 def _counted(post: Performance, step: int) -> datetime:
@@ -106,27 +133,52 @@ def _counted(post: Performance, step: int) -> datetime:
     return max(post.public_at, min(end, last))
 
 
+def luck(rng: RngOf, identity: str, audience: Audience) -> float:
+    """What nobody can explain of a post's reach: normal in the logarithm, within two and a half deviations."""
+    spread = audience.platform.spread
+    return max(-2.5 * spread, min(2.5 * spread, rng("luck", identity).gauss(0, spread)))
+
+
+def burst(rng: RngOf, identity: str, audience: Audience, merit: float) -> Burst | None:
+    """Whether a post catches on: the likelier, the better it is; how far is Pareto's, up to the platform's ceiling.
+
+    Args:
+        merit: the logarithm of its reach without its luck.
+    """
+    draw, place = rng("burst", identity), audience.platform
+    caught, times, after = draw.random(), draw.paretovariate(1.2), 2 + draw.expovariate(1 / 9)
+    if caught >= min(0.35, place.catches * math.exp(1.2 * merit)):
+        return None
+    return Burst(min(times, place.ceiling), min(after, 72.0))
+
+
 def fatigue(
-    post: Impression, title: str, public_at: datetime, earlier: list[tuple[Impression, str, datetime]]
+    post: Impression, title: str, public_at: datetime, earlier: Iterable[tuple[Impression, str, datetime]]
 ) -> float:
-    """What is lost to having seen it before: adds to the logarithm of reach. ``earlier`` are the account's posts."""
-    again = crowd = 0
+    """What is lost to having seen it before: adds to the logarithm of reach.
+
+    Args:
+        earlier: the account's posts of the last ``MEMORY``, each with its title and time.
+    """
+    resemblance = crowd = 0.0
     said = False
     for other, other_title, other_at in earlier:
-        apart = public_at - other_at
-        if apart < MEMORY and post.item is not None and other.item == post.item:
-            again += 1
-            said = said or other_title.casefold() == title.casefold()
-        if apart < timedelta(hours=1):
-            crowd += 1
-    return -0.25 * min(again, 3) - 0.12 * min(crowd, 4) - 0.6 * said
+        apart = (public_at - other_at) / _HOUR
+        like = 0.10 * (post.hook_pattern == other.hook_pattern)
+        if post.item is not None and other.item is not None:
+            like += 0.15 * (post.niche == other.niche) + 0.50 * (post.item == other.item)
+        resemblance += like * math.exp(-apart / 72)
+        crowd += math.exp(-apart / 3)
+        said = said or other_title.casefold() == title.casefold()
+    return -0.45 * min(resemblance, 3.0) - 0.12 * min(crowd, 4.0) - 0.6 * said
 
 
 def conversion(post: Performance, *, appeal: float, price: float, same_item: bool) -> float:
-    """The share of visitors of a product page who buy; fewer the dearer it is, by a constant elasticity."""
-    value = 0.045 * math.exp(post.purse + appeal - 0.6 * math.log(max(price, 1.0) / 70))
+    """The share of visitors of a product page who buy; fewer the dearer it is, by the platform's elasticity."""
+    audience = post.audience
+    value = 0.040 * math.exp(audience.purse + appeal - audience.platform.thrift * math.log(max(price, 1.0) / 60))
     if not post.seen.disclosed:
         value *= 0.75  # who finds out later trusts less
     if not same_item:
         value *= 0.3  # not what they came for
-    return min(0.12, max(0.005, value))
+    return min(0.12, max(0.003, value))

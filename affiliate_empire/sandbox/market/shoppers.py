@@ -1,13 +1,14 @@
 """Shoppers: who buys, when, and what the network makes of it.
 
 A purchase is decided at the shop's door, made hours or days later, tracked as an Impact action, told to the publisher
-by an Event Notification, and approved or reversed weeks later.
+by an Event Notification, and approved, made smaller or reversed weeks later.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
@@ -17,12 +18,13 @@ import httpx
 
 from affiliate_empire.sandbox.catalog import Item
 from affiliate_empire.sandbox.clock import instant, stamp
-from affiliate_empire.sandbox.market.audiences import RngOf
+from affiliate_empire.sandbox.market.audiences import PLATFORMS, RngOf
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.catalog import Program
     from affiliate_empire.sandbox.world import World
 
+ADJUSTED = 0.04  # of sales become smaller: one of two is sent back, a price is corrected
 _CENT = Decimal("0.01")
 # What is appended to a notification address that has no {macros} of its own.
 MACROS = ("ActionId", "Status", "SubId1", "Payout", "Amount", "Currency", "EventDate", "CampaignId", "OID")
@@ -31,8 +33,8 @@ MACROS = ("ActionId", "Status", "SubId1", "Payout", "Amount", "Currency", "Event
 def buying_delay(rng: RngOf, visit_id: str) -> timedelta:
     """From the click to the order: for most the same sitting or day, for some the end of the week."""
     draw = rng("delay", visit_id)
-    same_sitting = draw.random() < 0.51
-    hours = draw.expovariate(1 / 1.6) if same_sitting else draw.lognormvariate(3.3, 0.9)
+    same_sitting = draw.random() < 0.62
+    hours = draw.expovariate(1 / 0.8) if same_sitting else draw.lognormvariate(3.3, 0.9)
     return timedelta(hours=min(hours, 24 * 20), minutes=2)
 
 
@@ -70,37 +72,47 @@ def track_orders(world: World, now: datetime) -> int:
                     f"O{number % 10**8:08d}", stamp(now), click["at"] if click else "",
                 ),
             )  # fmt: skip
-            fate = world.rng("fate", order["order_id"])
-            if fate.random() < world.market.audiences.flaw(order["item_id"]):
-                change = (
-                    stamp(at + timedelta(days=fate.uniform(2, program.locking_days - 5))),
-                    "REVERSED",
-                    "ITEM_RETURNED",
-                )
-            else:
-                change = (stamp(locking_at), "APPROVED", "")
-            world.store.execute("INSERT INTO action_changes VALUES (?, ?, ?, ?, 0)", (action_id, *change))
+            for change in _future(world, order, at, locking_at):
+                world.store.execute("INSERT INTO action_changes VALUES (?, ?, ?, ?, 0)", (action_id, *change))
             world.store.execute("UPDATE orders SET state = 'tracked' WHERE order_id = ?", (order["order_id"],))
             notify(world, action_id, now)
     return len(due)
 
 
+def _future(world: World, order: sqlite3.Row, at: datetime, locking_at: datetime) -> list[tuple[str, str, str]]:
+    """What will become of a sale: when, the state, and why. Sent back, or partly, or kept."""
+    fate = world.rng("fate", order["order_id"])
+    visit = world.store.one("SELECT platform FROM visits WHERE visit_id = ?", (order["visit_id"],))
+    regret = PLATFORMS[visit["platform"]].regret if visit else 0.0
+    drawn, sent_back = fate.random(), max(0.005, world.market.audiences.flaw(order["item_id"]) + regret)
+    changed_at = stamp(at + (locking_at - at) * fate.uniform(0.07, 0.83))
+    if drawn < sent_back:
+        return [(changed_at, "REVERSED", "ITEM_RETURNED")]
+    approved = (stamp(locking_at), "APPROVED", "")
+    return [(changed_at, "PENDING", "ORDER_UPDATE"), approved] if drawn < sent_back + ADJUSTED else [approved]
+
+
 def settle_actions(world: World, now: datetime) -> int:
-    """Approve or reverse what is due. Returns how many."""
+    """Approve, make smaller or reverse what is due. Returns how many."""
     due = world.store.query(
         "SELECT * FROM action_changes WHERE NOT done AND due_at <= ? ORDER BY due_at, action_id", (stamp(now),)
     )
     for change in due:
+        action = world.store.one("SELECT amount, campaign_id FROM actions WHERE id = ?", (change["action_id"],))
+        if action is None:
+            raise LookupError(f"no action {change['action_id']}")
+        amount = Decimal(action["amount"])
+        if change["state"] == "REVERSED":
+            amount = Decimal("0.00")
+        elif change["state"] == "PENDING":
+            kept = Decimal(world.rng("kept", change["action_id"]).randint(50, 90)) / 100
+            amount = (amount * kept).quantize(_CENT)
+        payout = commission(amount, world.catalog.programs[action["campaign_id"]])
         with world.store.transaction():
-            gone = change["state"] == "REVERSED"
             world.store.execute(
-                "UPDATE actions SET state = ?, reason = ?, updated_at = ? WHERE id = ?",
-                (change["state"], change["reason"], stamp(now), change["action_id"]),
+                "UPDATE actions SET state = ?, reason = ?, amount = ?, payout = ?, updated_at = ? WHERE id = ?",
+                (change["state"], change["reason"], str(amount), str(payout), stamp(now), change["action_id"]),
             )
-            if gone:
-                world.store.execute(
-                    "UPDATE actions SET payout = '0.00', amount = '0.00' WHERE id = ?", (change["action_id"],)
-                )
             world.store.execute(
                 "UPDATE action_changes SET done = 1 WHERE action_id = ? AND due_at = ?",
                 (change["action_id"], change["due_at"]),

@@ -18,6 +18,15 @@ from affiliate_empire.sandbox.catalog import Catalog, Item
 from affiliate_empire.sandbox.market.audiences import Audience
 
 ZONE = ZoneInfo("America/New_York")  # where this world's people live
+# What each platform asks a publisher to declare: made with AI, and paid for. A blog has nobody to declare it to.
+DECLARATIONS = {
+    "youtube": ("containsSyntheticMedia", "hasPaidProductPlacement"),
+    "tiktok": ("is_aigc", "brand_content_toggle"),
+    "instagram": ("is_ai_generated", "is_paid_partnership"),
+    "blog": (),
+}
+# Where the text below a video is all there is, its first sentence stands for a title.
+_CAPTIONED = ("tiktok", "instagram")
 _URL = re.compile(r"(?:https?://)?[\w.-]+(?::\d+)?/(?:h|r)/\S+|https?://\S+")
 _TAG = re.compile(r"<[^>]*>")
 _HASHTAG = re.compile(r"#\w+")
@@ -64,17 +73,22 @@ class Impression:
     words: int
     seconds: float | None
     disclosed: bool
-    ai_disclosed: bool
-    declared: bool  # paid promotion declared to the platform, where it asks
+    declared: bool  # all that the platform asks for (``DECLARATIONS``)
     local_hour: float
 
     @property
     def niche(self) -> str:
         return self.item.niche if self.item else "everything"
 
+    @property
+    def hook_pattern(self) -> tuple[bool, ...]:
+        """How it begins, whatever it is about."""
+        return self.question, self.number, self.addressed, self.warning, self.superlative
+
 
 def impression(
     *,
+    platform: str,
     title: str,
     text: str,
     media: Mapping[str, Any],
@@ -85,6 +99,8 @@ def impression(
     """Read a post as a person does."""
     plain = _URL.sub(" ", _TAG.sub(" ", text))
     hook = _hook(plain)
+    if platform in _CAPTIONED:
+        title = hook
     item, sureness = catalog.spoken_of(title)
     if sureness < 0.6:
         # The title did not say it all: read on.
@@ -112,15 +128,19 @@ def impression(
         words=len(plain.split()),
         seconds=_seconds(media),
         disclosed=bool(_DISCLOSURE.search(f"{title} {plain}")),
-        ai_disclosed=bool(_AI.search(plain)) or bool(flags.get("containsSyntheticMedia")),
-        declared=bool(flags.get("hasPaidProductPlacement", True)) and bool(flags.get("containsSyntheticMedia", True)),
+        declared=all(flags.get(name) is True for name in DECLARATIONS[platform]),
         local_hour=local.hour + local.minute / 60,
     )
 
 
-def interest(seen: Impression, audience: Audience) -> dict[str, float]:
-    """What each trait of a post adds to the logarithm of its reach in an audience."""
+def interest(seen: Impression, audience: Audience, liking: float) -> dict[str, float]:
+    """What each trait of a post adds to the logarithm of its reach in an audience.
+
+    Args:
+        liking: how its product goes down on this platform (``Audiences.liking``).
+    """
     parts = {
+        "product": liking,
         "question": audience.question * seen.question,
         "number": audience.number * seen.number,
         "addressed": audience.addressed * seen.addressed,
@@ -139,12 +159,14 @@ def interest(seen: Impression, audience: Audience) -> dict[str, float]:
     if seen.seconds is None:
         parts["length"] = -0.25 * math.log(max(seen.words, 40) / audience.words) ** 2
     else:
-        parts["length"] = -1.1 * math.log(max(seen.seconds, 2.0) / audience.seconds) ** 2
+        # Who is promised several things stays longer; who is asked wants the answer soon.
+        wanted = audience.seconds * (1.25 if seen.number else 1.0) * (0.85 if seen.question else 1.0)
+        parts["length"] = -1.1 * math.log(max(seen.seconds, 2.0) / wanted) ** 2
     return {name: max(-1.5, value) for name, value in parts.items()}
 
 
 def curiosity(seen: Impression, audience: Audience) -> float:
-    """The share of viewers who go and look for the link."""
+    """The share of viewers who set out for the link; a post makes it at most twice or half its platform's usual."""
     pull = (
         audience.buying_mood
         + 0.18 * seen.product_named
@@ -154,9 +176,7 @@ def curiosity(seen: Impression, audience: Audience) -> float:
         - 0.04 * seen.disclosed
         - 0.3 * (seen.item is None)
     )
-    if seen.seconds is None:
-        return min(0.12, max(0.04, 0.07 * math.exp(pull)))
-    return min(0.042, max(0.014, 0.022 * math.exp(pull)))
+    return audience.platform.follows * min(2.0, max(0.5, math.exp(pull)))
 
 
 def _hook(plain: str) -> str:
