@@ -22,10 +22,20 @@ from affiliate_empire.sandbox.catalog import Catalog, open_catalog
 from affiliate_empire.sandbox.clock import Clock, stamp
 from affiliate_empire.sandbox.faults import FaultLayer, Faults
 from affiliate_empire.sandbox.market import Market
-from affiliate_empire.sandbox.servers import blog, elevenlabs, google_trends, impact, merchant, openai, tiktok, youtube
+from affiliate_empire.sandbox.servers import (
+    blog,
+    elevenlabs,
+    google_trends,
+    impact,
+    instagram,
+    merchant,
+    openai,
+    tiktok,
+    youtube,
+)
 from affiliate_empire.sandbox.store import Store
 
-SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog, google_trends, tiktok)
+SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog, google_trends, tiktok, instagram)
 
 
 class WorldRefused(Exception):

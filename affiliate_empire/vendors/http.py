@@ -7,11 +7,12 @@ vendors' own error bodies are read in each vendor's module; nothing here retries
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
 
-from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
+from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
 
 # Failures that happen before a request's first byte leaves this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -33,6 +34,19 @@ def transport_failure(error: httpx.TransportError, *, vendor: str, name: str) ->
     return ReplyLost(
         f"{name} gave no readable reply ({code}); what it did is found out on the next run.", vendor=vendor, code=code
     )
+
+
+def checked_key(api_key: Callable[[], str], *, vendor: str, name: str, hint: str) -> str:
+    """The key, if it can stand in a header.
+
+    Raises:
+        Misconfigured: there is none (``api_key`` says so).
+        VendorRefused: it has characters that no key has; nothing was sent.
+    """
+    key = api_key()
+    if not key.isascii() or not key.isprintable() or not key.strip():
+        raise VendorRefused(f"The {name} key has impossible characters: {hint}.", vendor=vendor)
+    return key
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -1,0 +1,490 @@
+"""Instagram: publish one Reel exactly once, and read back how it fares. Graph API v26.0 with Facebook Login.
+
+A Reel is made in two steps. A *container* takes the video and its labels (by a public URL that Instagram fetches, or by
+an upload to rupload) and is seen by nobody; it lives 24 hours and its own status says what became of it.
+``publish`` makes it public, once. There is no scheduling: publish at the slot.
+
+Errors are told apart by Graph's ``code`` and ``error_subcode`` (the HTTP status says little). A call that shows nothing
+to anybody may simply be made again, so its lost reply is ``VendorUnavailable``; only ``publish`` loses replies. What to
+post and when is decided elsewhere (``affiliate_empire.operations.post_to_instagram``).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.vendors.counts import PostCounts, PostState
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.http import checked_key, is_loopback, retry_after, transport_failure
+
+_VENDOR = "instagram"
+_NAME = "Instagram"
+_VERSION = "v26.0"
+_REMEDY = "put a new EMPIRE_INSTAGRAM_ACCESS_TOKEN into .env"
+_PAGE = 100
+_METRICS = "views,reach,shares,saved,ig_reels_avg_watch_time"
+_WAITS = (0.5, 1, 2, 4, 8, 16, 30, 60, 60, 60, 60)  # seconds; processing takes up to about five minutes
+
+_BAD_TOKEN = frozenset({102, 190, 463, 467})
+_TOO_FAST = frozenset({4, 17, 32, 613, 80002})
+_NOTHING_HAPPENED = frozenset(map(str, _TOO_FAST))
+_TRANSIENT = frozenset({-1, 1, 2})
+_PERMISSION = frozenset({3, 10, *range(200, 300)})
+_UNKNOWN_OBJECT = 33  # subcode of 100
+_DOWNLOAD_TIMED_OUT = 2207003
+_RESTRICTED = frozenset({2207050, 2207051})
+# What ``publish`` is told of a container that is not ready, published already, expired or forgotten.
+_CONTAINER_STATE = frozenset({2207006, 2207008, 2207020, 2207027})
+# A container that failed by one of these may be made anew: timed out, server error, creation failed, upload failed.
+_MAKE_ANEW = ("2207003", "2207001", "2207032", "2207053")
+
+
+@dataclass(frozen=True)
+class InstagramCredentials:
+    """An Instagram professional account and a token of its page that may publish there."""
+
+    user_id: str
+    access_token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reel:
+    """What a Reel says about itself. Nothing has a default: a forgotten label must not become a published video."""
+
+    caption: str
+    share_to_feed: bool
+    is_ai_generated: bool
+    is_paid_partnership: bool
+
+    def parameters(self) -> dict[str, str]:
+        return {
+            "media_type": "REELS",
+            "caption": self.caption,
+            "share_to_feed": _text(self.share_to_feed),
+            "is_ai_generated": _text(self.is_ai_generated),
+            "is_paid_partnership": _text(self.is_paid_partnership),
+        }
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    """How far a container is; ``detail`` says why in ``ERROR``."""
+
+    code: Literal["IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PublishingLimit:
+    """Posts by API in the moving window, and how many it allows."""
+
+    used: int
+    total: int
+    window: timedelta
+
+
+@dataclass(frozen=True)
+class PublishedReel:
+    """A Reel as the account's own listing shows it."""
+
+    media_id: str
+    permalink: str
+    published_at: datetime
+
+
+@dataclass(frozen=True)
+class RenewedToken:
+    """A long-lived token in exchange for an older one."""
+
+    access_token: str
+    expires_at: datetime
+
+
+class ContainerNotPublishable(VendorRefused):
+    """This call published nothing, because of the container's state: its status says which."""
+
+
+class InstagramClient:
+    """One Instagram professional account.
+
+    Safe to use from several threads. Retries nothing.
+
+    Args:
+        base_url: ``https://graph.facebook.com``, or the world's prefix.
+        upload_url: ``https://rupload.facebook.com``, or the world's prefix.
+        credentials: gives the account and its token; asked at each call.
+        clock: business time, to say when a full quota opens again.
+        timeout: seconds one exchange may be silent.
+        pause: how the client waits for Instagram to process a video (seconds).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        upload_url: str,
+        *,
+        credentials: Callable[[], InstagramCredentials],
+        clock: Clock,
+        timeout: float = 60.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._graph = f"{base_url.rstrip('/')}/{_VERSION}"
+        self._rupload = f"{upload_url.rstrip('/')}/ig-api-upload/{_VERSION}"
+        self._credentials = credentials
+        self._clock = clock
+        self._pause = pause
+        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+
+    def close(self) -> None:
+        self._http.close()
+
+    # ------------------------------------------------------------------ posting
+    def create_container(self, reel: Reel, *, video_url: str | None) -> str:
+        """Make a container and return its id; nobody can see anything of it.
+
+        Args:
+            video_url: a public address that Instagram fetches the video from; None when ``upload`` will bring it.
+
+        Raises:
+            VendorRefused: the caption, the labels or the credentials are not accepted.
+            VendorUnavailable: try again later.
+        """
+        source = {"upload_type": "resumable"} if video_url is None else {"video_url": video_url}
+        return self._id(self._call("POST", f"{self._user()}/media", {**reel.parameters(), **source}))
+
+    def upload(self, container_id: str, path: Path) -> None:
+        """Bring a container its video. Nobody can see it; a second call on the same container changes nothing.
+
+        Raises:
+            VendorRefused, VendorUnavailable: as ``create_container``.
+        """
+        headers = {
+            "Authorization": f"OAuth {self._token()}",
+            "offset": "0",
+            "file_size": str(path.stat().st_size),
+            "Content-Type": "application/octet-stream",
+        }
+        with path.open("rb") as file:
+            response = self._exchange("POST", f"{self._rupload}/{container_id}", headers=headers, content=file)
+        if response.status_code != 200:
+            raise _upload_error(response)
+
+    def container_status(self, container_id: str) -> ContainerStatus:
+        """What became of a container, by its own word.
+
+        Raises:
+            VendorUnavailable: no answer, or one that says nothing about the container.
+        """
+        node = self._call("GET", container_id, {"fields": "status_code,status"})
+        if node.get("status_code") not in ("IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"):
+            raise _unreadable(f"the status {node.get('status_code')!r}")
+        return ContainerStatus(node["status_code"], str(node.get("status", "")))
+
+    def wait_until_processed(self, container_id: str) -> ContainerStatus:
+        """The container's status once it is no longer in progress.
+
+        Raises:
+            VendorUnavailable: it was in progress for five minutes; the same container may be asked again.
+        """
+        for seconds in _WAITS:
+            status = self.container_status(container_id)
+            if status.code != "IN_PROGRESS":
+                return status
+            self._pause(seconds)
+        raise VendorUnavailable(
+            "Instagram is still processing the video after five minutes; run again.", vendor=_VENDOR, code="IN_PROGRESS"
+        )
+
+    def publish(self, container_id: str) -> str:
+        """Make a container public and return the Reel's id. The visible act; a container is published once.
+
+        Raises:
+            ContainerNotPublishable: it is not ready, or was published, or expired: its status says which.
+            ReplyLost: it may be public; the container's status knows.
+            QuotaExhausted: the account's posts of the last 24 hours are used up.
+            VendorRefused: Instagram does not let this account publish.
+            VendorUnavailable: nothing happened; try again later.
+        """
+        reply = self._call("POST", f"{self._user()}/media_publish", {"creation_id": container_id}, visible=True)
+        return self._id(reply)
+
+    def publishing_limit(self) -> PublishingLimit:
+        """How many posts the account may still make: the number differs by account and is read, never assumed."""
+        reply = self._call("GET", f"{self._user()}/content_publishing_limit", {"fields": "config,quota_usage"})
+        try:
+            (row,) = reply["data"]
+            config = row["config"]
+            window = timedelta(seconds=int(config["quota_duration"]))
+            return PublishingLimit(int(row["quota_usage"]), int(config["quota_total"]), window)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unreadable("a publishing limit without numbers") from error
+
+    # ------------------------------------------------------------------ reads
+    def find_by_caption(self, marker: str, *, since: datetime) -> PublishedReel | None:
+        """A Reel of the account, published at or after ``since``, whose caption contains ``marker``.
+
+        Presence only: a post may be missing from the listing (moderation, delay), so None proves nothing.
+        """
+        for node in self._media("id,caption,permalink,timestamp"):
+            published_at = _instant(node["timestamp"])
+            if published_at < since.replace(microsecond=0):
+                return None  # newest first
+            if marker in node.get("caption", ""):
+                return PublishedReel(node["id"], node["permalink"], published_at)
+        return None
+
+    def fetch_reel(self, media_id: str) -> PublishedReel:
+        """A Reel by its id.
+
+        Raises:
+            VendorRefused: there is none (any more).
+        """
+        node = self._call("GET", media_id, {"fields": "id,permalink,timestamp"})
+        return PublishedReel(node["id"], node["permalink"], _instant(node["timestamp"]))
+
+    def fetch_counts(self, media_ids: Sequence[str]) -> dict[str, PostCounts]:
+        """Counters by media id. Missing are Reels that are gone, and those whose views are not counted yet.
+
+        Insights are up to 48 hours late; what is not there yet is None, never 0.
+        """
+        found: dict[str, PostCounts] = {}
+        for node in self._wanted(media_ids, f"id,like_count,comments_count,insights.metric({_METRICS})"):
+            counted = {each["name"]: each["values"][0]["value"] for each in node.get("insights", {}).get("data", [])}
+            if "views" not in counted:
+                continue
+            watched = counted.get("ig_reels_avg_watch_time")
+            found[node["id"]] = PostCounts(
+                views=int(counted["views"]),
+                likes=int(node.get("like_count", 0)),
+                comments=int(node.get("comments_count", 0)),
+                shares=counted.get("shares"),
+                saves=counted.get("saved"),
+                reach=counted.get("reach"),
+                watch_seconds=None if watched is None else watched / 1000,
+                raw=node,
+            )
+        return found
+
+    def fetch_states(self, media_ids: Sequence[str]) -> dict[str, PostState]:
+        """Whether Reels stand. One that the listing leaves out is asked for by its id before it is called gone."""
+        found = {node["id"]: PostState("public") for node in self._wanted(media_ids, "id")}
+        for media_id in media_ids:
+            if media_id in found:
+                continue
+            try:
+                self.fetch_reel(media_id)
+                found[media_id] = PostState("public")
+            except VendorRefused as error:
+                if error.code != f"100.{_UNKNOWN_OBJECT}":
+                    raise
+                found[media_id] = PostState("gone")
+        return found
+
+    def _wanted(self, media_ids: Sequence[str], fields: str) -> Iterator[dict[str, Any]]:
+        """The nodes of these Reels, as far as the listing shows them: one call for a hundred posts."""
+        missing = set(media_ids)
+        if not missing:
+            return
+        for node in self._media(fields):
+            if node["id"] in missing:
+                missing.remove(node["id"])
+                yield node
+            if not missing:
+                return
+
+    def _media(self, fields: str) -> Iterator[dict[str, Any]]:
+        after: dict[str, str] = {}
+        while True:
+            page = self._call("GET", f"{self._user()}/media", {"fields": fields, "limit": str(_PAGE), **after})
+            yield from page.get("data", [])
+            if "next" not in page.get("paging", {}):
+                return
+            after = {"after": page["paging"]["cursors"]["after"]}
+
+    # ------------------------------------------------------------------ the token
+    def exchange_token(self, app_id: str, app_secret: str) -> RenewedToken:
+        """A token that lives 60 more days, for the present one; on the day it was issued the same one comes back.
+
+        Raises:
+            VendorRefused: the token has expired: connect the account again.
+        """
+        reply = self._call(
+            "GET",
+            "oauth/access_token",
+            {
+                "grant_type": "fb_exchange_token",
+                "client_id": app_id,
+                "client_secret": app_secret,
+                "fb_exchange_token": self._token(),
+            },
+        )
+        try:
+            expires_at = self._clock.now() + timedelta(seconds=int(reply["expires_in"]))
+            return RenewedToken(str(reply["access_token"]), expires_at)
+        except (KeyError, ValueError) as error:
+            raise _unreadable("a token without its end") from error
+
+    # ------------------------------------------------------------------ plumbing
+    def _user(self) -> str:
+        return self._credentials().user_id
+
+    def _token(self) -> str:
+        token = self._credentials().access_token
+        return checked_key(lambda: token, vendor=_VENDOR, name=_NAME, hint=_REMEDY)
+
+    def _call(self, method: str, path: str, params: dict[str, str], *, visible: bool = False) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        where = {"params": params} if method == "GET" else {"data": params}
+        response = self._exchange(method, f"{self._graph}/{path}", headers=headers, visible=visible, **where)
+        document = _document(response)
+        if response.status_code == 200 and document is not None and "error" not in document:
+            return document
+        error = self._error(response, document)
+        if visible and type(error) is VendorUnavailable and error.code not in _NOTHING_HAPPENED:
+            # Instagram answers "try again" also when it goes on publishing behind the answer.
+            raise ReplyLost(str(error), vendor=_VENDOR, code=error.code)
+        raise error
+
+    def _exchange(
+        self, method: str, url: str, *, headers: dict[str, str], visible: bool = False, **content: Any
+    ) -> httpx.Response:
+        try:
+            return self._http.request(method, url, headers=headers, **content)
+        except httpx.TransportError as error:
+            failure = transport_failure(error, vendor=_VENDOR, name=_NAME)
+            if visible:
+                raise failure from error
+            raise VendorUnavailable(
+                f"Instagram could not be reached ({failure.code}); try again later.", vendor=_VENDOR, code=failure.code
+            ) from error
+
+    def _id(self, reply: dict[str, Any]) -> str:
+        if not isinstance(reply.get("id"), str) or not reply["id"]:
+            raise ReplyLost("Instagram's answer names no id; run again.", vendor=_VENDOR, code="unreadable")
+        return str(reply["id"])
+
+    def _error(self, response: httpx.Response, document: dict[str, Any] | None) -> VendorError:
+        """The one place that decides what a Graph error means."""
+        problem = (document or {}).get("error")
+        if not isinstance(problem, dict) or not isinstance(problem.get("code"), int):
+            return _unreadable(f"the status {response.status_code}")
+        code, subcode = problem["code"], problem.get("error_subcode")
+        message = problem.get("error_user_msg") or problem.get("message") or "no reason given"
+        known = f"{code}.{subcode}" if subcode else str(code)
+        if code == 9:
+            resets_at = self._clock.now() + timedelta(hours=24)
+            return QuotaExhausted(
+                "Instagram refused to publish: the account's posts of the last 24 hours are used up; "
+                f"next try by {resets_at:%Y-%m-%d %H:%M} UTC at the latest.",
+                vendor=_VENDOR,
+                code=known,
+                resets_at=resets_at,
+            )
+        if code in _BAD_TOKEN:
+            return VendorRefused(
+                f"Instagram rejected the token ({message}): {_REMEDY}.",
+                vendor=_VENDOR,
+                code=known,
+            )
+        if subcode in _RESTRICTED or code == 25:
+            return VendorRefused(
+                f"Instagram restricts the account ({message}): open the Instagram app and follow its notice.",
+                vendor=_VENDOR,
+                code=known,
+            )
+        if subcode in _CONTAINER_STATE:
+            return ContainerNotPublishable(
+                f"Instagram does not publish the container as it is ({message}): run again.",
+                vendor=_VENDOR,
+                code=known,
+            )
+        if code in _TOO_FAST:
+            return VendorUnavailable(
+                "Instagram asks for fewer calls; try again later.",
+                vendor=_VENDOR,
+                code=str(code),
+                retry_after=_regained(response) or retry_after(response),
+            )
+        if code in _TRANSIENT or subcode == _DOWNLOAD_TIMED_OUT or problem.get("is_transient"):
+            return VendorUnavailable(
+                f"Instagram is busy ({known}); try again later.",
+                vendor=_VENDOR,
+                code=known,
+                retry_after=retry_after(response),
+            )
+        if code in _PERMISSION:
+            return VendorRefused(
+                f"The Instagram token lacks a permission ({message}): connect the account again with "
+                "instagram_basic, instagram_content_publish and instagram_manage_insights.",
+                vendor=_VENDOR,
+                code=known,
+            )
+        return VendorRefused(f"Instagram refused the request ({known}): {message}", vendor=_VENDOR, code=known)
+
+
+def failed_for_good(status: ContainerStatus) -> bool:
+    """Whether a container in ``ERROR`` failed by its video, so that the same video would fail again."""
+    return not any(code in status.detail for code in _MAKE_ANEW)
+
+
+def _upload_error(response: httpx.Response) -> VendorError:
+    """rupload speaks a dialect of its own: ``debug_info`` instead of ``error``."""
+    debug = (_document(response) or {}).get("debug_info")
+    if not isinstance(debug, dict):
+        return _unreadable(f"the status {response.status_code} to the upload")
+    kind, message = str(debug.get("type")), debug.get("message") or "no reason given"
+    if kind == "NotAuthorizedError":
+        return VendorRefused(
+            f"Instagram rejected the token ({message}): {_REMEDY}.",
+            vendor=_VENDOR,
+            code=kind,
+        )
+    if debug.get("retriable") or response.status_code >= 500:
+        return VendorUnavailable(
+            f"Instagram did not take the whole upload ({message}); try again later.",
+            vendor=_VENDOR,
+            code=kind,
+            retry_after=retry_after(response),
+        )
+    return VendorRefused(f"Instagram refused the upload ({kind}): {message}", vendor=_VENDOR, code=kind)
+
+
+def _document(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _unreadable(what: str) -> VendorUnavailable:
+    return VendorUnavailable(
+        f"Instagram answered {what}, which cannot be understood; try again later.", vendor=_VENDOR, code="unreadable"
+    )
+
+
+def _regained(response: httpx.Response) -> float | None:
+    """Seconds until a rate limit lets calls through again, by the usage headers (which speak of minutes)."""
+    try:
+        usage = json.loads(response.headers.get("x-business-use-case-usage", ""))
+        minutes = max(int(each["estimated_time_to_regain_access"]) for uses in usage.values() for each in uses)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # no header, or one of another form
+    return 60.0 * minutes or None
+
+
+def _instant(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+
+
+def _text(value: bool) -> str:
+    return "true" if value else "false"
