@@ -40,7 +40,7 @@ class RejectedRows(pa.DataFrameModel):
     """Rows of a source that cannot be used, with the reason and the row itself."""
 
     row_number: Series[int] = pa.Field(
-        ge=1, description="line of the feed (the header is line 1), or place in the list"
+        ge=1, description="line of the feed (the header is line 1), or place among the items"
     )
     reason: Series[str] = pa.Field(str_length={"min_value": 1}, description="one clause a merchant understands")
     raw: Series[object] = pa.Field(description="the row as read: column → text")

@@ -42,6 +42,7 @@ from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.total_day import DayTotals, total_day
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Mode, Settings
+from affiliate_empire.vendors.product_feed import ProductFeedClient, shown_address
 
 PROJECT = Path(__file__).parents[2]
 
@@ -71,8 +72,14 @@ class DemoInputs:
         return str(self.file) if self.file else self.feed
 
     @property
+    def feed_name(self) -> str:
+        """The feed's file name, or its address without what may be a password in it."""
+        return self.file.name if self.file else shown_address(self.feed or "")
+
+    @property
     def slug(self) -> str:
-        stem = re.sub(r"[^a-z0-9]+", "-", Path(self.feed).stem.lower()).strip("-") if self.feed else "default"
+        name = self.feed_name.rpartition("/")[2].partition(".")[0].lower() if self.feed else "default"
+        stem = re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "feed"
         return f"demo-{stem}-{self.seed}" + ("-full" if self.full else "")
 
 
@@ -86,8 +93,8 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
     started = time.monotonic()
     if settings.mode is not Mode.SANDBOX:
         raise Misconfigured("The demo lives in the sandbox: unset EMPIRE_MODE (or set it to sandbox).")
-    if inputs.file is not None:
-        check_feed(inputs.file, out)
+    if inputs.feed:
+        check_feed(inputs, out)
     day = checked_day(settings, day)
     settings = settings.model_copy(update={"home": _home(settings, inputs), "seed": inputs.seed})
     if inputs.address:
@@ -129,15 +136,23 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
             services.stop(name)
 
 
-def check_feed(file: Path, out: Console) -> None:
+def check_feed(inputs: DemoInputs, out: Console) -> None:
     """Read the feed before anything is started for it, so that one that cannot be used is refused at once."""
-    if not file.is_file():
-        raise BadInput(f"There is no feed at {file}: give the path of a Google Merchant product feed.")
-    feed = parse_feed(file.read_bytes(), source="product_feed")
+    feed = parse_feed(ProductFeedClient(inputs.address or "").fetch(), source="product_feed")
     put_aside = f"{len(feed.rejected):,} rows set aside, listed in the report"
-    out.print(f"{file.name}: {len(feed.products):,} products; {put_aside}")
+    out.print(f"{inputs.feed_name}: {len(feed.products):,} products; {put_aside}", highlight=False)
     for row in feed.rejected.head(3).to_dict("records"):
         out.print(f"  row {row['row_number']}: {row['reason']}", highlight=False)
+
+
+def feed_of_the_world(settings: Settings, inputs: DemoInputs) -> Path | None:
+    """The feed's file, which tells the world what its shops sell; of an address a copy as it is now."""
+    if inputs.file is not None or inputs.address is None:
+        return inputs.file
+    copy = settings.home_path / "world" / "feed"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(ProductFeedClient(inputs.address).fetch())
+    return copy
 
 
 def checked_day(settings: Settings, day: date | None) -> date:
@@ -157,8 +172,9 @@ def start_services(settings: Settings, services: Services, inputs: DemoInputs, d
     """Start what does not run yet; returns the names of what this call started."""
     begins = settings.calendar.at(day, clock_time(0, 15))
     world_flags = ["--seed", str(inputs.seed), "--now", begins.isoformat()]
-    if inputs.file is not None:
-        world_flags += ["--feed", str(inputs.file)]
+    feed = feed_of_the_world(settings, inputs)
+    if feed is not None:
+        world_flags += ["--feed", str(feed)]
     mine = [name for name, flags in (("world", world_flags), ("track", [])) if services.start(name, flags)]
     postback = f"{settings.tracking_url}/postbacks/impact/{settings.secret('impact_postback_token')}"
     reply = httpx.put(

@@ -7,6 +7,7 @@ import fcntl
 import json
 import socket
 import sys
+import zlib
 from datetime import datetime
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _refuse(str(error))
         except OSError as error:
             return _refuse(f"The feed {options.feed} cannot be read ({error.strerror}): give --feed an existing file.")
+        except (SyntaxError, ValueError, EOFError, zlib.error) as error:  # broken XML, broken gzip
+            return _refuse(f"The feed {options.feed} cannot be read ({type(error).__name__}): give --feed a sound file.")
         print(json.dumps({"event": "world", "url": base_url, "seed": options.seed}), flush=True)
         server = uvicorn.Server(
             uvicorn.Config(

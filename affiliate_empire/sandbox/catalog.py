@@ -7,11 +7,14 @@ this lenient reader understands of it is what shoppers know. The product's own, 
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import io
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -109,6 +112,7 @@ def open_catalog(base_url: str, feed: Path | None) -> Catalog:
 
     Raises:
         OSError: the feed cannot be read.
+        ValueError, SyntaxError, EOFError, zlib.error: it is broken XML or a broken gzip file, or declares entities.
     """
     host = urlsplit(base_url).netloc
     northlight = _shop(_FOLDER / "northlight.tsv", base_url, "1002")
@@ -128,19 +132,37 @@ def open_catalog(base_url: str, feed: Path | None) -> Catalog:
 
 
 def read_feed(data: bytes, program_id: str) -> list[Item]:
-    """Read what can be read of a Google Merchant feed (tab or comma separated); rows that cannot are left out."""
-    text = data.decode("utf-8-sig", errors="replace")
-    first = text.split("\n", 1)[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in first else ",")
+    """Read what can be read of a Google Merchant feed (text or XML, packed or not); the rest is left out."""
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
+    rows = _marked_up(data) if data.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<") else _delimited(data)
     items: dict[str, Item] = {}
     for row in rows:
-        item = _item(
-            {(key or "").strip().lower(): (value or "") for key, value in row.items() if isinstance(value, str)},
-            program_id,
-        )
+        item = _item(row, program_id)
         if item is not None:
             items.setdefault(item.item_id, item)
     return list(items.values())
+
+
+def _delimited(data: bytes) -> Iterator[dict[str, str]]:
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace").lstrip()
+    delimiter = max("\t,;|", key=text.split("\n", 1)[0].count)
+    for row in csv.DictReader(io.StringIO(text), delimiter=delimiter):
+        named = {(key or "").strip().lower(): value or "" for key, value in row.items() if isinstance(value, str)}
+        yield {re.sub(r"[\s_-]+", "_", name.removeprefix("g:")): value for name, value in named.items()}
+
+
+def _marked_up(data: bytes) -> Iterator[dict[str, str]]:
+    """Items of RSS or Atom, each attribute by its name without its namespace; Google's own go before others."""
+    from defusedxml.ElementTree import fromstring
+
+    for item in fromstring(data.removeprefix(codecs.BOM_UTF8).lstrip()).iter():
+        if item.tag.rpartition("}")[2] in ("item", "entry"):
+            row: dict[str, str] = {}
+            for child in sorted(item, key=lambda each: "base.google.com" not in each.tag):
+                row.setdefault(child.tag.rpartition("}")[2], child.get("href") or "".join(child.itertext()))
+            yield row
 
 
 def _item(row: dict[str, str], program_id: str) -> Item | None:

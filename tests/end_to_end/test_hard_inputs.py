@@ -33,7 +33,7 @@ def test_an_unusable_feed_is_refused_before_anything_starts(tmp_path: Path, cont
 
 
 def test_a_feed_that_is_not_there(tmp_path: Path) -> None:
-    assert "There is no feed at" in Home(tmp_path / "empire").refused("demo", "--feed", "nowhere.tsv")
+    assert "There is no product feed at" in Home(tmp_path / "empire").refused("demo", "--feed", "nowhere.tsv")
 
 
 def test_a_day_that_is_not_over(tmp_path: Path) -> None:
