@@ -6,6 +6,8 @@ nothing.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,7 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings
 from assets import analytics, content, discovery, intelligence, optimization, publishing, reports
 from assets.partitions import repartitioned
+from resources.anthropic import AnthropicResource
 from resources.blog import BlogResource
 from resources.clock import ClockResource
 from resources.effects import EffectsResource
@@ -28,6 +31,8 @@ from resources.openai import OpenAIResource
 from resources.product_feed import ProductFeedResource
 from resources.warehouse import WarehouseResource
 from resources.youtube import YouTubeResource
+from schedules.stages import build_schedules
+from sensors.build import build_sensors
 
 ASSETS: list[dg.AssetsDefinition] = [
     discovery.affiliate_programs,
@@ -49,9 +54,13 @@ ASSETS: list[dg.AssetsDefinition] = [
     analytics.costs,
     analytics.cohort_models,
     analytics.calendar_models,
+    optimization.experiment_results,
+    optimization.niche_verdicts,
+    optimization.platform_allocation,
     optimization.strategy_decision,
     optimization.prompt_scorecards,
     reports.daily_report,
+    reports.weekly_report,
 ]
 CHECKS = [
     content.scripts_cite_facts,
@@ -63,22 +72,41 @@ CHECKS = [
     analytics.ledger_balances,
 ]
 
-# One run has one kind of partition, so a day is a sequence of these.
-JOBS = {
-    "record_prompts": dg.AssetSelection.assets(content.prompt_versions),
-    "observe_programs": dg.AssetSelection.assets(discovery.affiliate_programs),
-    "prepare_day": dg.AssetSelection.assets(discovery.products)
-    | dg.AssetSelection.groups("intelligence")
-    | dg.AssetSelection.assets("strategy")
-    | dg.AssetSelection.groups("content") - dg.AssetSelection.assets(content.prompt_versions),
-    "publish_pieces": dg.AssetSelection.groups("publishing"),
-    "sync_results": dg.AssetSelection.assets(
-        analytics.platform_metrics, analytics.clicks, analytics.conversions, analytics.costs
+_assets = dg.AssetSelection.assets
+_results = _assets(analytics.platform_metrics, analytics.clicks, analytics.conversions, analytics.costs)
+_marts = _assets(analytics.cohort_models, analytics.calendar_models)
+# One run has one kind of partition, so a day is a sequence of these. The stages are the timetable's
+# (``affiliate_empire.planning.timetable``), each with its own schedule.
+_STAGES = {
+    "fetch_products": _assets(discovery.products),
+    "rank_products": _assets(intelligence.rankings),
+    "plan_day": _assets("strategy") | _assets(intelligence.content_plan),
+    "write_content": _assets(content.scripts, content.blog_posts),
+    "make_media": _assets(content.voiceovers, content.video_clips, content.thumbnails, content.videos),
+    "publish_pieces": _assets(publishing.publications),
+    "sync_results": _results,
+    "compute_roi": _marts,
+    "decide_strategy": _assets(
+        optimization.niche_verdicts, optimization.platform_allocation, optimization.strategy_decision
     ),
-    "close_day": dg.AssetSelection.assets(
-        analytics.cohort_models, analytics.calendar_models, optimization.strategy_decision, reports.daily_report
-    ),
-    "score_prompts": dg.AssetSelection.assets(optimization.prompt_scorecards),
+    "report_day": _assets(reports.daily_report),
+    "discover_programs": _assets(discovery.affiliate_programs),
+    "review_experiments": _assets(optimization.experiment_results),
+    "report_week": _assets(reports.weekly_report),
+}
+
+
+def _several(*stages: str) -> dg.AssetSelection:
+    return functools.reduce(operator.or_, (_STAGES[stage] for stage in stages))
+
+
+JOBS = _STAGES | {
+    "record_prompts": _assets(content.prompt_versions),
+    "score_prompts": _assets(optimization.prompt_scorecards),
+    "restate_roi": _assets(analytics.conversions, analytics.cohort_models),
+    # Several stages in one run: what a driven day uses, and what the owner materializes by hand.
+    "prepare_day": _several("fetch_products", "rank_products", "plan_day", "write_content", "make_media"),
+    "close_day": _several("compute_roi", "decide_strategy", "report_day"),
 }
 
 
@@ -93,10 +121,13 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     today = settings.calendar.day_of(SystemClock().now())
     # From the first of January, so that the set of partitions changes its beginning once a year and not every night.
     first_day = settings.first_day or settings.first_partition(today).replace(month=1, day=1)
+    jobs = {name: dg.define_asset_job(name, selection) for name, selection in JOBS.items()}
     return dg.Definitions(
         assets=repartitioned(ASSETS, first_day=first_day, timezone=settings.timezone),
         asset_checks=CHECKS,
-        jobs=[dg.define_asset_job(name, selection) for name, selection in JOBS.items()],
+        jobs=list(jobs.values()),
+        schedules=build_schedules(settings),
+        sensors=build_sensors(settings, jobs),
         resources=_resources(settings, dict(resource_overrides or {})),
         # A process per step would cost more than the steps (ADR 0002); pieces are concurrent inside an asset.
         executor=dg.in_process_executor,
@@ -117,6 +148,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "media": MediaResource(**given),
         "warehouse": WarehouseResource(**given),
         "openai": OpenAIResource(**given),
+        "anthropic": AnthropicResource(**given),
         "elevenlabs": ElevenLabsResource(**given),
         "youtube": YouTubeResource(**given, clock=clock),
         "blog": BlogResource(**given),

@@ -21,6 +21,8 @@ from affiliate_empire.operations.render_video import render_video
 from affiliate_empire.policy import Policy
 from affiliate_empire.prompts.frames import PromptVersions
 from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.anthropic import AnthropicClient
+from affiliate_empire.vendors.completion import DocumentWriter
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
 from affiliate_empire.vendors.openai import OpenAIClient
 from assets.checks import claim_holds, day_of
@@ -32,6 +34,12 @@ from resources.lake import Frames, to_dagster_type
 _OPENAI_AT_ONCE = 4
 _ELEVENLABS_AT_ONCE = 2
 _RENDERS_AT_ONCE = 2
+
+
+def _writers(anthropic: AnthropicClient, openai: OpenAIClient) -> dict[str, DocumentWriter]:
+    """Who can write, by vendor; policy/models.toml says whose model does."""
+    return {"anthropic": anthropic, "openai": openai}
+
 
 _PLAN = dg.AssetDep("content_plan")
 _PROMPTS = dg.AssetDep("prompt_versions", partition_mapping=dg.AllPartitionMapping())
@@ -69,17 +77,20 @@ def scripts(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
     effects: dg.ResourceParam[Effects],
+    anthropic: dg.ResourceParam[AnthropicClient],
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
     """Video scripts with the product facts they cite. One row per video piece.
 
-    Written when the day is planned and kept: a rerun pays for nothing that is there. About $0.0024 each, at the prices
-    of policy/prices.toml.
+    Written when the day is planned and kept, once the moderation let them pass: a rerun pays for nothing that is there.
+    About $0.0024 each, at the prices of policy/prices.toml.
     """
 
+    writers = _writers(anthropic, openai)
+
     def write(piece_id: str) -> object:
-        return make_script(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
+        return make_script(piece_id, ledger=ledger, effects=effects, writers=writers, moderator=openai, policy=policy)
 
     yield from worked(context, write, kind="video", step="script", ledger=ledger, at_once=_OPENAI_AT_ONCE)
 
@@ -88,10 +99,10 @@ def scripts(
     partitions_def=day,
     deps=[_PLAN, _PROMPTS],
     group_name="content",
-    kinds={"openai", "parquet"},
+    kinds={"anthropic", "parquet"},
     owners=["team:content"],
     io_manager_key="lake",
-    pool="openai",
+    pool="anthropic",
     dagster_type=to_dagster_type(Texts),
     check_specs=[pieces_made("blog_posts")],
 )
@@ -99,17 +110,20 @@ def blog_posts(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
     effects: dg.ResourceParam[Effects],
+    anthropic: dg.ResourceParam[AnthropicClient],
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
 ) -> Iterator[Any]:
     """Blog posts with the product facts they cite. One row per post piece.
 
-    Written when the day is planned and kept: a rerun pays for nothing that is there. About $0.0035 each, at the prices
-    of policy/prices.toml.
+    Written when the day is planned and kept, once the moderation let them pass: a rerun pays for nothing that is there.
+    About $0.0075 each, at the prices of policy/prices.toml.
     """
 
+    writers = _writers(anthropic, openai)
+
     def write(piece_id: str) -> object:
-        return make_post(piece_id, ledger=ledger, effects=effects, openai=openai, policy=policy)
+        return make_post(piece_id, ledger=ledger, effects=effects, writers=writers, moderator=openai, policy=policy)
 
     yield from worked(context, write, kind="post", step="post", ledger=ledger, at_once=_OPENAI_AT_ONCE)
 

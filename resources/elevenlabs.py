@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import dagster as dg
 
@@ -17,8 +18,8 @@ class ElevenLabsResource(dg.ConfigurableResource[ElevenLabsClient]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[ElevenLabsClient]:
-        url, key = self.settings.vendor_url("elevenlabs"), self.settings.secret("elevenlabs")
-        client = ElevenLabsClient(url, key, timeout=self.timeout_seconds)
+        key = partial(self.settings.secret, "elevenlabs")
+        client = ElevenLabsClient(self.settings.vendor_url("elevenlabs"), key, timeout=self.timeout_seconds)
         try:
             yield client
         finally:

@@ -4,7 +4,7 @@ Pure: it neither asks a model for text (``affiliate_empire.vendors``), nor judge
 (``affiliate_empire.compliance``), nor renders pictures (``affiliate_empire.media``).
 """
 
-from affiliate_empire.content.post import Post, Section, post_problems, post_schema, render_mdx, slug
+from affiliate_empire.content.post import Post, Section, post_problems, post_schema, post_texts, render_mdx, slug
 from affiliate_empire.content.script import (
     Passage,
     Scene,
@@ -14,6 +14,7 @@ from affiliate_empire.content.script import (
     scene_narrations,
     script_problems,
     script_schema,
+    script_texts,
     spoken_text,
     still_prompt,
     thumbnail_prompt,
@@ -29,10 +30,12 @@ __all__ = [
     "passages",
     "post_problems",
     "post_schema",
+    "post_texts",
     "render_mdx",
     "scene_narrations",
     "script_problems",
     "script_schema",
+    "script_texts",
     "slug",
     "spoken_text",
     "still_prompt",

@@ -90,6 +90,11 @@ def post_problems(post: Post, facts: Collection[str]) -> list[str]:
     return problems
 
 
+def post_texts(post: Post) -> list[str]:
+    """Everything of a post that people read."""
+    return [post.title, post.meta_description, *(f"{section.heading}\n{section.markdown}" for section in post.sections)]
+
+
 def slug(title: str, piece_id: str) -> str:
     """The post's address: its title in ASCII words and the end of the piece's id, so that two posts never share one."""
     ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()

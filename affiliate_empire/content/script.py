@@ -138,6 +138,12 @@ def script_problems(script: Script, disclosure: str, facts: Collection[str]) -> 
     return problems
 
 
+def script_texts(script: Script) -> list[str]:
+    """Everything of a script that people hear, and everything of it that they read beside the video."""
+    spoken = " ".join([script.hook, *(scene.narration for scene in script.scenes)])
+    return [spoken, "\n".join([script.title, script.description, *script.hashtags])]
+
+
 def still_prompt(scene: Scene, product: str) -> str:
     """The instruction for a scene's picture. Text is kept out of the picture: captions and labels are drawn by us."""
     return (

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from affiliate_empire.compliance import check_post
-from affiliate_empire.content.post import Post, post_problems
+from affiliate_empire.content.post import Post, post_problems, post_texts
 from affiliate_empire.effects import Effects
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact
 from affiliate_empire.operations.artifacts import load_brief
 from affiliate_empire.operations.write_document import write_document
 from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.completion import DocumentWriter
 from affiliate_empire.vendors.openai import OpenAIClient
 
 
-def make_post(piece_id: str, *, ledger: Ledger, effects: Effects, openai: OpenAIClient, policy: Policy) -> Artifact:
+def make_post(
+    piece_id: str,
+    *,
+    ledger: Ledger,
+    effects: Effects,
+    writers: Mapping[str, DocumentWriter],
+    moderator: OpenAIClient,
+    policy: Policy,
+) -> Artifact:
     """The piece's post (step ``post``; ``content`` is a ``Post``). Paid once; what is there is returned.
+
+    Which vendor's client of ``writers`` writes is said by ``policy/models.toml``.
 
     Raises:
         PieceRejected: no answer of the model was fit to be published.
@@ -29,9 +42,10 @@ def make_post(piece_id: str, *, ledger: Ledger, effects: Effects, openai: OpenAI
         brief,
         Post,
         judge,
-        model=policy.model("post", brief.day),
+        post_texts,
         ledger=ledger,
         effects=effects,
-        openai=openai,
+        writers=writers,
+        moderator=moderator,
         policy=policy,
     )

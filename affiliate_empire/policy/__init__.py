@@ -127,6 +127,19 @@ class Policy:
         price = _find(self.prices["speech"], "speech price", model=model)
         return to_micros(Decimal(characters) * Decimal(price["per_thousand_characters"]) / 1000)
 
+    def clip_format(self, model: str) -> tuple[int, str]:
+        """Seconds and resolution (in the vendor's own words) that a clip is asked for in."""
+        price = _find(self.prices["clips"], "clip price", model=model)
+        return int(price["seconds"]), str(price["resolution"])
+
+    def clip_cost_micros(self, model: str) -> int:
+        """Cost of one clip in that format."""
+        return to_micros(Decimal(_find(self.prices["clips"], "clip price", model=model)["price"]))
+
+    def credits_cost_micros(self, vendor: str, credits: int) -> int:
+        """Cost of a number of a vendor's credits."""
+        return to_micros(credits * Decimal(_find(self.prices["credits"], "price of a credit", vendor=vendor)["price"]))
+
     # ------------------------------------------------------------ platforms and networks
     def posting(self, platform: str) -> PostingRule:
         """Posting rule of a platform."""

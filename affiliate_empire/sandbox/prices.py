@@ -21,6 +21,24 @@ class TextModel:
     output: Decimal
     shutdown: date | None = None
 
+    def micros(
+        self,
+        *,
+        input_tokens: int,
+        output_tokens: int,
+        cached_tokens: int = 0,
+        written_tokens: int = 0,
+        written_hour_tokens: int = 0,
+    ) -> int:
+        """Charge of a call; what was read from the cache and written to it is part of the input.
+
+        What the vendors write into their cache costs a quarter more than fresh input, twice as much when it is kept for
+        an hour. Reasoning is part of the output.
+        """
+        fresh = input_tokens - cached_tokens - written_tokens - written_hour_tokens
+        weighed = fresh + written_tokens * Decimal("1.25") + written_hour_tokens * 2
+        return _micros((weighed * self.input + cached_tokens * self.cached + output_tokens * self.output) / _MILLION)
+
 
 @dataclass(frozen=True)
 class ImageModel:
@@ -41,7 +59,7 @@ def _text(fresh: str, cached: str, output: str, shutdown: date | None = None) ->
     return TextModel(Decimal(fresh), Decimal(cached), Decimal(output), shutdown)
 
 
-TEXT = {
+OPENAI_TEXT = {
     "gpt-6-luna": _text("0.10", "0.01", "0.50"),
     "gpt-6.1-terra": _text("1.00", "0.05", "5.00"),
     "gpt-6-sol": _text("2.00", "0.20", "10.00"),
@@ -52,6 +70,12 @@ TEXT = {
     "gpt-5.6-sol": _text("4.00", "0.40", "20.00"),
     "gpt-5.4-mini": _text("0.75", "0.075", "4.50"),
     "gpt-5.4-nano": _text("0.20", "0.02", "1.25", date(2027, 4, 1)),
+}
+ANTHROPIC_TEXT = {
+    "claude-haiku-5-5": _text("0.10", "0.01", "0.50"),
+    "claude-haiku-4-5": _text("1.00", "0.10", "5.00"),
+    "claude-sonnet-5-5": _text("2.00", "0.10", "10.00"),
+    "claude-opus-5-5": _text("4.00", "0.20", "20.00"),
 }
 
 _SQUARE = {"low": 196, "medium": 439, "high": 1756, "xhigh": 3512, "max": 7024}
@@ -83,6 +107,11 @@ RETIRED = {
     "gpt-4.1": date(2027, 1, 14),
     "gpt-4.1-mini": date(2027, 1, 14),
     "gpt-5.1": date(2027, 4, 1),
+    "claude-3-5-haiku-20241022": date(2026, 2, 19),
+    "claude-3-7-sonnet-20250219": date(2026, 2, 19),
+    "claude-sonnet-4-20250514": date(2026, 6, 15),
+    "claude-opus-4-20250514": date(2026, 6, 15),
+    "claude-sonnet-4-5": date(2026, 11, 30),
 }
 
 # Credits per character, and the most characters of one request. A credit costs the same everywhere.
@@ -93,13 +122,6 @@ SPEECH = {
     "eleven_flash_v2_5": (Decimal("0.5"), 40_000),
     "eleven_turbo_v2_5": (Decimal("0.5"), 40_000),
 }
-
-
-def text_micros(model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
-    """Charge of a text call; cached tokens are part of the input, reasoning is part of the output."""
-    price = TEXT[model]
-    dollars = (input_tokens - cached_tokens) * price.input + cached_tokens * price.cached + output_tokens * price.output
-    return _micros(dollars / _MILLION)
 
 # Pika on fal, per clip by seconds and resolution; the price of ten seconds is not published: twice five.
 PIKA = {

@@ -21,9 +21,12 @@ from affiliate_empire.sandbox.accounts import Accounts, Standing
 from affiliate_empire.sandbox.catalog import Catalog, open_catalog
 from affiliate_empire.sandbox.clock import Clock, stamp
 from affiliate_empire.sandbox.faults import FaultLayer, Faults
+from affiliate_empire.sandbox.language_model import weather_route
 from affiliate_empire.sandbox.market import Market
 from affiliate_empire.sandbox.servers import (
+    anthropic,
     blog,
+    ecb,
     elevenlabs,
     google_trends,
     impact,
@@ -35,7 +38,7 @@ from affiliate_empire.sandbox.servers import (
 )
 from affiliate_empire.sandbox.store import Store
 
-SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog, google_trends, tiktok, instagram)
+SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog, google_trends, tiktok, instagram, anthropic, ecb)
 
 
 class WorldRefused(Exception):
@@ -142,7 +145,7 @@ class World:
 
 def build_app(world: World) -> ASGIApp:
     """The web app: control and witness, then every vendor behind the faults."""
-    routes = [*control.routes(world), *witness.routes(world)]
+    routes = [*control.routes(world), *witness.routes(world), weather_route(world)]
     for server in SERVERS:
         routes.extend(server.routes(world))
     return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback, transport_failure
+from affiliate_empire.vendors.http import checked_key, is_loopback, transport_failure
 
 if TYPE_CHECKING:
     from elevenlabs import ElevenLabs
@@ -47,12 +48,14 @@ class ElevenLabsClient:
 
     Args:
         base_url: without ``/v1``.
-        api_key: the workspace's key.
+        api_key: gives the workspace's key; asked at the first call.
         timeout: seconds without an answer after which a reply counts as lost.
         policy: prices; the policy in force when left out.
     """
 
-    def __init__(self, base_url: str, api_key: str, timeout: float = 120.0, policy: Policy | None = None) -> None:
+    def __init__(
+        self, base_url: str, api_key: Callable[[], str], timeout: float = 120.0, policy: Policy | None = None
+    ) -> None:
         self._base_url = base_url
         self._api_key = api_key
         self._timeout = timeout
@@ -130,12 +133,11 @@ class ElevenLabsClient:
 
         with self._lock:
             if self._sdk is None:
-                if not self._api_key.isascii() or not self._api_key.isprintable() or not self._api_key.strip():
-                    raise VendorRefused(f"The ElevenLabs key has impossible characters: {_KEY_HINT}.", vendor=_VENDOR)
+                key = checked_key(self._api_key, vendor=_VENDOR, name="ElevenLabs", hint=_KEY_HINT)
                 # A proxy from the environment must not be asked for an address of this machine.
                 self._http = httpx.Client(timeout=self._timeout, trust_env=not is_loopback(self._base_url))
                 self._sdk = ElevenLabs(
-                    base_url=self._base_url, api_key=self._api_key, timeout=self._timeout, httpx_client=self._http
+                    base_url=self._base_url, api_key=key, timeout=self._timeout, httpx_client=self._http
                 )
             return self._sdk
 

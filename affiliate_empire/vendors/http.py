@@ -36,6 +36,23 @@ def transport_failure(error: httpx.TransportError, *, vendor: str, name: str) ->
     )
 
 
+def connection_failure(cause: BaseException, *, vendor: str, name: str) -> VendorUnavailable:
+    """As ``transport_failure``, for paid calls of the SDKs on httpx2 (OpenAI, Anthropic), by what lies under theirs."""
+    import httpx2
+
+    code = type(cause).__name__
+    never_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+    if isinstance(cause, never_sent):
+        return VendorUnavailable(
+            f"{name} could not be reached ({code}); check the network and run again.", vendor=vendor, code=code
+        )
+    return ReplyLost(
+        f"{name}'s reply was lost ({code}); it is booked at its highest cost and may be repeated once.",
+        vendor=vendor,
+        code=code,
+    )
+
+
 def checked_key(api_key: Callable[[], str], *, vendor: str, name: str, hint: str) -> str:
     """The key, if it can stand in a header.
 

@@ -1,4 +1,4 @@
-"""OpenAI: text as JSON by the Responses API, pictures by the Images API, through the official SDK.
+"""OpenAI: text as JSON by the Responses API, pictures by the Images API, moderation, through the official SDK.
 
 One request per call: the SDK's own retries are off, because it would retry ``insufficient_quota`` and could pay twice
 for a lost reply. ``responses.create`` is used and not ``responses.parse``, which throws away usage and request id when
@@ -11,15 +11,16 @@ import base64
 import binascii
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from affiliate_empire.policy import Policy, load_policy
+from affiliate_empire.vendors.completion import Completion, TokenUsage, read_document
 from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback
+from affiliate_empire.vendors.http import checked_key, connection_failure, is_loopback
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI
@@ -37,28 +38,6 @@ T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class TokenUsage:
-    """Tokens of one call. ``cached`` and ``cache_write`` are part of ``input``; ``reasoning`` is part of ``output``."""
-
-    input: int
-    output: int
-    cached: int = 0
-    cache_write: int = 0
-    reasoning: int = 0
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A document that the model wrote: JSON as the schema asked, not yet judged by us."""
-
-    document: dict[str, Any]
-    usage: TokenUsage
-    cost_micros: int
-    request_id: str
-    model: str
-
-
-@dataclass(frozen=True)
 class GeneratedImage:
     """A picture: ``data`` is a complete file of ``media_type``."""
 
@@ -69,17 +48,27 @@ class GeneratedImage:
     request_id: str
 
 
+@dataclass(frozen=True)
+class Moderation:
+    """What the moderation says of one text. ``categories`` are those it was flagged for, as the vendor names them."""
+
+    flagged: bool
+    categories: list[str]
+
+
 class OpenAIClient:
     """Client for one project. Safe to share between threads.
 
     Args:
         base_url: with its ``/v1``.
-        api_key: the project's key.
+        api_key: gives the project's key; asked at the first call.
         timeout: seconds without an answer after which a reply counts as lost.
         policy: prices; the policy in force when left out.
     """
 
-    def __init__(self, base_url: str, api_key: str, timeout: float = 120.0, policy: Policy | None = None) -> None:
+    def __init__(
+        self, base_url: str, api_key: Callable[[], str], timeout: float = 120.0, policy: Policy | None = None
+    ) -> None:
         self._base_url = base_url
         self._api_key = api_key
         self._timeout = timeout
@@ -154,11 +143,8 @@ class OpenAIClient:
                     cost_micros=cost,
                     request_id=request_id,
                 )
-        try:
-            document = json.loads("".join(part.text for part in parts if part.type == "output_text"))
-        except json.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict) or not _is_text(document):
+        document = read_document("".join(part.text for part in parts if part.type == "output_text"))
+        if document is None:
             raise VendorRefused(
                 f"OpenAI's answer is no JSON object as the {schema_name} schema asks; request {request_id}.",
                 vendor=_VENDOR,
@@ -211,6 +197,40 @@ class OpenAIClient:
             )
         return GeneratedImage(data, media_type, usage, cost, request_id)
 
+    def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
+        """What the moderation says of each text, in their order. Free of charge.
+
+        Raises:
+            VendorUnavailable: it gave no verdict; that is never a pass.
+            VendorRefused: key, model or input is not accepted.
+        """
+        from openai.types import ModerationCreateResponse
+
+        def send(sdk: OpenAI) -> Any:
+            return sdk.moderations.with_raw_response.create(model=model, input=list(texts))
+
+        try:
+            _, response = self._exchange(send, ModerationCreateResponse, f"the moderation model {model}")
+        except ReplyLost as error:
+            # Nothing is charged and nothing is changed by it, so it may be asked again without a thought.
+            raise VendorUnavailable(
+                f"OpenAI's moderation gave no readable verdict ({error.code}); run again later.",
+                vendor=_VENDOR,
+                code=error.code,
+                retry_after=error.retry_after,
+            ) from error
+        if len(response.results) != len(texts):
+            raise VendorUnavailable(
+                f"OpenAI's moderation judged {len(response.results)} of {len(texts)} texts; run again later.",
+                vendor=_VENDOR,
+                code="incomplete",
+            )
+        verdicts = []
+        for result in response.results:
+            named = result.categories.model_dump(by_alias=True)
+            verdicts.append(Moderation(result.flagged, sorted(name for name, is_so in named.items() if is_so is True)))
+        return verdicts
+
     # ------------------------------------------------------------------ one exchange
     def _connected(self) -> OpenAI:
         """The SDK's client; made at first use because importing it takes a second."""
@@ -218,11 +238,9 @@ class OpenAIClient:
 
         with self._lock:
             if self._sdk is None:
-                if not self._api_key.isascii() or not self._api_key.isprintable() or not self._api_key.strip():
-                    raise VendorRefused(f"The OpenAI key has impossible characters: {_KEY_HINT}.", vendor=_VENDOR)
                 self._sdk = openai.OpenAI(
                     base_url=self._base_url,
-                    api_key=self._api_key,
+                    api_key=checked_key(self._api_key, vendor=_VENDOR, name="OpenAI", hint=_KEY_HINT),
                     max_retries=0,
                     timeout=openai.Timeout(self._timeout, connect=_CONNECT_SECONDS),
                     # A proxy from the environment must not be asked for an address of this machine.
@@ -232,7 +250,6 @@ class OpenAIClient:
 
     def _exchange(self, send: Callable[[OpenAI], Any], expected: type[T], what: str) -> tuple[str, T]:
         """Sends once and reads the reply as ``expected``; gives the vendor's request id with it."""
-        import httpx2
         import openai
 
         sdk = self._connected()
@@ -245,19 +262,7 @@ class OpenAIClient:
         except openai.APIStatusError as error:
             raise _refused_or_unavailable(error, what) from error
         except openai.APIConnectionError as error:
-            never_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-            reason = type(error.__cause__ or error).__name__
-            if isinstance(error.__cause__, never_sent):
-                raise VendorUnavailable(
-                    f"OpenAI could not be reached at {self._base_url} ({reason}); check the network and run again.",
-                    vendor=_VENDOR,
-                    code=reason,
-                ) from error
-            raise ReplyLost(
-                f"OpenAI's reply was lost ({reason}); it is booked at its highest cost and may be repeated once.",
-                vendor=_VENDOR,
-                code=reason,
-            ) from error
+            raise connection_failure(error.__cause__ or error, vendor=_VENDOR, name="OpenAI") from error
         except (json.JSONDecodeError, UnicodeDecodeError, ValidationError, openai.APIResponseValidationError) as error:
             raise ReplyLost(
                 "OpenAI's reply cannot be read (not the JSON its API promises); it is booked at its highest cost and "
@@ -268,14 +273,12 @@ class OpenAIClient:
 
     def _text_cost(self, model: str, usage: TokenUsage) -> int:
         return self._policy.llm_cost_micros(
-            model, input_tokens=usage.input, cached_tokens=usage.cached, output_tokens=usage.output
+            model,
+            input_tokens=usage.input,
+            cached_tokens=usage.cached,
+            cache_write_tokens=usage.cache_write,
+            output_tokens=usage.output,
         )
-
-
-def _is_text(document: dict[str, Any]) -> bool:
-    """Whether a document can be written down: JSON may spell half characters and NUL, files and databases may not."""
-    text = json.dumps(document, ensure_ascii=False)
-    return "\\u0000" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _token_usage(usage: Any) -> TokenUsage:

@@ -42,7 +42,7 @@ def world(module_world: RunningWorld) -> RunningWorld:
 
 @pytest.fixture
 def client(world: RunningWorld) -> Iterator[ElevenLabsClient]:
-    client = ElevenLabsClient(f"{world.url}/elevenlabs", SANDBOX_KEYS["elevenlabs"], timeout=20)
+    client = ElevenLabsClient(f"{world.url}/elevenlabs", lambda: SANDBOX_KEYS["elevenlabs"], timeout=20)
     yield client
     client.close()
 
@@ -158,7 +158,7 @@ def test_requests_are_refused_as_the_vendor_refuses(
 # ---------------------------------------------------------------------------------------------- every failure, mapped
 @pytest.mark.parametrize("key", ["wrong", "", "clé"])
 def test_a_wrong_key_names_the_setting(world: RunningWorld, key: str) -> None:
-    client = ElevenLabsClient(f"{world.url}/elevenlabs", key)
+    client = ElevenLabsClient(f"{world.url}/elevenlabs", lambda: key)
     with pytest.raises(VendorRefused, match="EMPIRE_ELEVENLABS_API_KEY"):
         speak(client)
     client.close()
@@ -240,13 +240,13 @@ def test_a_lost_reply_is_told_from_a_call_that_never_left(client: ElevenLabsClie
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
     with pytest.raises(VendorUnavailable) as unavailable:
-        speak(ElevenLabsClient(f"http://127.0.0.1:{closed}", "key"))
+        speak(ElevenLabsClient(f"http://127.0.0.1:{closed}", lambda: "key"))
     assert not isinstance(unavailable.value, ReplyLost)
 
 
 def test_a_reply_later_than_the_time_out_is_lost(world: RunningWorld) -> None:
     world.fault(SPEAK, when="after", delay=2.0)
-    client = ElevenLabsClient(f"{world.url}/elevenlabs", SANDBOX_KEYS["elevenlabs"], timeout=1)
+    client = ElevenLabsClient(f"{world.url}/elevenlabs", lambda: SANDBOX_KEYS["elevenlabs"], timeout=1)
     with pytest.raises(ReplyLost):
         speak(client, text="Hello.")
     client.close()

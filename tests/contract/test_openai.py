@@ -18,8 +18,9 @@ from openai.types.responses import Response
 from PIL import Image
 
 from affiliate_empire.content import Script, post_schema, script_schema
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.policy import load_policy
-from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.settings import SANDBOX_KEYS, Settings
 from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.openai import OpenAIClient
 from tests.factories.worlds import RunningWorld
@@ -41,6 +42,11 @@ Open with a question.
 4 scenes. 60 to 74 words.
 """
 POLICY = load_policy()
+MODERATIONS = "POST /openai/v1/moderations"
+
+
+def key() -> str:
+    return SANDBOX_KEYS["openai"]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def world(module_world: RunningWorld) -> RunningWorld:
 
 @pytest.fixture
 def client(world: RunningWorld) -> Iterator[OpenAIClient]:
-    client = OpenAIClient(f"{world.url}/openai/v1", SANDBOX_KEYS["openai"], timeout=10)
+    client = OpenAIClient(f"{world.url}/openai/v1", key, timeout=10)
     yield client
     client.close()
 
@@ -233,17 +239,25 @@ def post(world: RunningWorld, path: str, body: dict[str, Any]) -> httpx.Response
 
 # ---------------------------------------------------------------------------------------------- every failure, mapped
 def test_a_wrong_key_names_the_setting(world: RunningWorld) -> None:
-    client = OpenAIClient(f"{world.url}/openai/v1", "sk-wrong-key-1234")
+    client = OpenAIClient(f"{world.url}/openai/v1", lambda: "sk-wrong-key-1234")
     for call in (write, draw):
         with pytest.raises(VendorRefused, match="EMPIRE_OPENAI_API_KEY"):
             call(client)
     client.close()
 
 
-@pytest.mark.parametrize("key", ["", "  ", "clé-secrète", "two\nlines"])
-def test_an_impossible_key_is_refused_before_anything_is_sent(key: str) -> None:
+@pytest.mark.parametrize("wrong", ["", "  ", "clé-secrète", "two\nlines"])
+def test_an_impossible_key_is_refused_before_anything_is_sent(wrong: str) -> None:
     with pytest.raises(VendorRefused, match="EMPIRE_OPENAI_API_KEY"):
-        write(OpenAIClient("http://127.0.0.1:9/v1", key))
+        write(OpenAIClient("http://127.0.0.1:9/v1", lambda: wrong))
+
+
+def test_a_missing_key_is_told_at_the_first_call() -> None:
+    settings = Settings(_env_file=None, mode="live")  # type: ignore[call-arg]
+    client = OpenAIClient("http://127.0.0.1:9/v1", lambda: settings.secret("openai"))
+    for call in (write, draw):
+        with pytest.raises(Misconfigured, match="EMPIRE_OPENAI_API_KEY"):
+            call(client)
 
 
 def test_a_retired_model_is_refused_for_good(client: OpenAIClient) -> None:
@@ -391,13 +405,13 @@ def test_a_lost_reply_is_told_from_a_call_that_never_left(client: OpenAIClient, 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = listener.getsockname()[1]
     with pytest.raises(VendorUnavailable) as unavailable:
-        write(OpenAIClient(f"http://127.0.0.1:{closed}/v1", "sk"))
+        write(OpenAIClient(f"http://127.0.0.1:{closed}/v1", key))
     assert not isinstance(unavailable.value, ReplyLost)
 
 
 def test_a_reply_later_than_the_time_out_is_lost(world: RunningWorld) -> None:
     world.fault(RESPONSES, when="after", delay=1.5)
-    client = OpenAIClient(f"{world.url}/openai/v1", SANDBOX_KEYS["openai"], timeout=0.5)
+    client = OpenAIClient(f"{world.url}/openai/v1", key, timeout=0.5)
     with pytest.raises(ReplyLost):
         write(client)
     client.close()
@@ -413,3 +427,57 @@ def test_nothing_is_ever_sent_twice(client: OpenAIClient, world: RunningWorld) -
 def test_prices_are_those_of_the_policy_in_force() -> None:
     assert POLICY.model("script", date(2026, 11, 20)) == TEXT
     assert POLICY.model("image", date(2026, 11, 20)) == IMAGE
+
+
+# ---------------------------------------------------------------------------------------------- moderation
+def test_each_text_gets_its_verdict_and_none_is_charged(client: OpenAIClient, world: RunningWorld) -> None:
+    before = len(charges(world))
+    model = POLICY.model("moderation", date(2026, 11, 20))
+    clean, foul = client.moderate(["A kettle for two cups.", "This kettle is for pornographic torture."], model=model)
+    assert (clean.flagged, clean.categories) == (False, [])
+    assert (foul.flagged, foul.categories) == (True, ["sexual"])
+    assert len(charges(world)) == before
+
+
+def test_the_unmodified_sdk_accepts_a_verdict_strictly(sdk: openai.OpenAI) -> None:
+    verdict = sdk.moderations.create(
+        model="omni-moderation-latest", input="How to kill yourself with a kettle"
+    ).results[0]
+    assert verdict.categories.self_harm_instructions
+    assert verdict.category_scores.self_harm_instructions > verdict.category_scores.hate
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 400, "missing_required_parameter"),
+        ({"input": []}, 400, "missing_required_parameter"),
+        ({"input": ["x", ""]}, 400, "invalid_value"),
+        ({"input": "x", "model": "gpt-6.1-terra"}, 404, "model_not_found"),
+        ({"input": "x", "threshold": 0.5}, 400, "unknown_parameter"),
+    ],
+)
+def test_moderation_is_refused_as_the_vendor_refuses(
+    world: RunningWorld, body: dict[str, Any], status: int, code: str
+) -> None:
+    reply = post(world, "moderations", body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "body": {"error": {"message": "m", "type": "t", "code": "server_is_overloaded"}}},
+        {"status": 502, "body": "<html>bad gateway</html>"},
+        {"status": 200, "body": "<html>maintenance</html>"},
+        {"status": 200, "body": {"id": "modr-1", "model": "m", "results": []}},
+        {"when": "after", "drop": True},
+    ],
+)
+def test_an_outage_of_the_moderation_is_never_a_pass(
+    client: OpenAIClient, world: RunningWorld, fault: dict[str, Any]
+) -> None:
+    world.fault(MODERATIONS, **fault)
+    with pytest.raises(VendorUnavailable) as unavailable:
+        client.moderate(["A kettle."], model="omni-moderation-latest")
+    assert not isinstance(unavailable.value, ReplyLost)  # nothing can have been charged: it may be asked again

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from openai.types.moderation import Categories
 from PIL import Image
 from sqlalchemy import select
 
@@ -20,7 +22,7 @@ from affiliate_empire.content import Post, Script, passages
 from affiliate_empire.effects import BudgetRefused, Caps, Effects
 from affiliate_empire.effects.report import exceeded, imbalances
 from affiliate_empire.kernel.clock import FixedClock
-from affiliate_empire.kernel.errors import BadInput
+from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact, Effect, Piece
 from affiliate_empire.media.store import MediaStore
@@ -30,8 +32,9 @@ from affiliate_empire.operations.make_script import make_script
 from affiliate_empire.operations.make_stills import make_stills
 from affiliate_empire.operations.make_thumbnail import make_thumbnail
 from affiliate_empire.operations.make_voiceover import make_voiceover
-from affiliate_empire.policy import load_policy
+from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vendors.anthropic import AnthropicClient
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.openai import OpenAIClient
@@ -41,8 +44,13 @@ from tests.factories.worlds import RunningWorld
 POLICY = load_policy()
 NOW = datetime(2026, 11, 20, 14, tzinfo=UTC)
 RESPONSES, IMAGES = "POST /openai/v1/responses", "POST /openai/v1/images/generations"
+MODERATIONS = "POST /openai/v1/moderations"
 SPEAK = "POST /elevenlabs/v1/text-to-speech/*"
 FAIR = {"truncated": 0.0, "refusal": 0.0, "invented_claim": 0.0}
+
+
+def key(vendor: str) -> Callable[[], str]:
+    return lambda: SANDBOX_KEYS[vendor]
 
 
 class Workshop:
@@ -53,10 +61,15 @@ class Workshop:
         self.media = MediaStore(folder / "media")
         caps = Caps(day_micros=cap_micros, month_micros=cap_micros, run_micros=cap_micros)
         self.effects = Effects(ledger, FixedClock(NOW), caps=caps)
-        self.openai = OpenAIClient(f"{world.url}/openai/v1", SANDBOX_KEYS["openai"], timeout=20)
-        self.elevenlabs = ElevenLabsClient(f"{world.url}/elevenlabs", SANDBOX_KEYS["elevenlabs"], timeout=20)
+        self.openai = OpenAIClient(f"{world.url}/openai/v1", key("openai"), timeout=20)
+        self.elevenlabs = ElevenLabsClient(f"{world.url}/elevenlabs", key("elevenlabs"), timeout=20)
+        self.anthropic = AnthropicClient(f"{world.url}/anthropic", key("anthropic"), timeout=20)
         self.start = len(world.witness("charges"))
-        self._clients: list[OpenAIClient | ElevenLabsClient] = [self.openai, self.elevenlabs]
+        self._clients: list[OpenAIClient | ElevenLabsClient | AnthropicClient] = [
+            self.openai,
+            self.elevenlabs,
+            self.anthropic,
+        ]
 
     def use(self, client: OpenAIClient) -> None:
         """Ask another client from now on."""
@@ -68,10 +81,20 @@ class Workshop:
             client.close()
 
     def script(self, piece_id: str) -> Artifact:
-        return make_script(piece_id, ledger=self.ledger, effects=self.effects, openai=self.openai, policy=POLICY)
+        return make_script(piece_id, **self._texts(POLICY))
 
-    def post(self, piece_id: str) -> Artifact:
-        return make_post(piece_id, ledger=self.ledger, effects=self.effects, openai=self.openai, policy=POLICY)
+    def post(self, piece_id: str, policy: Policy = POLICY) -> Artifact:
+        return make_post(piece_id, **self._texts(policy))
+
+    def _texts(self, policy: Policy) -> dict[str, Any]:
+        writers = {"openai": self.openai, "anthropic": self.anthropic}
+        return {
+            "ledger": self.ledger,
+            "effects": self.effects,
+            "writers": writers,
+            "moderator": self.openai,
+            "policy": policy,
+        }
 
     def voiceover(self, piece_id: str) -> Artifact:
         return make_voiceover(
@@ -200,7 +223,20 @@ def test_a_post_may_be_published(workshop: Workshop) -> None:
         )
         post = Post.model_validate(workshop.post(piece).content)
         assert check_post(post, FACTS, POLICY) == []
+    assert {charge["vendor"] for charge in workshop.charged()} == {"anthropic"}
     agree(workshop)
+
+
+def test_the_policy_alone_says_which_vendor_writes_the_posts(workshop: Workshop) -> None:
+    """Back to a model of OpenAI: a word in policy/models.toml, no code."""
+    roles = POLICY.models["roles"] | {"post": POLICY.model("script", NOW.date())}
+    piece = plan_piece(workshop.ledger, kind="post", prompt_version="post/plain-guide@1")
+    post = workshop.post(piece, replace(POLICY, models=POLICY.models | {"roles": roles}))
+    assert check_post(Post.model_validate(post.content), FACTS, POLICY) == []
+    assert [charge["vendor"] for charge in workshop.charged()] == ["openai"]
+    roles["post"] = POLICY.model("runway", NOW.date())
+    with pytest.raises(Misconfigured, match=r"runway.*policy/models\.toml"):
+        workshop.post(piece, replace(POLICY, models=POLICY.models | {"roles": roles}))
 
 
 SLOTS = {
@@ -262,7 +298,7 @@ def test_an_unavailable_vendor_charges_nothing_and_the_step_can_go_on(workshop: 
 
 def test_a_wrong_key_is_no_fault_of_the_piece(workshop: Workshop) -> None:
     piece = plan_piece(workshop.ledger)
-    workshop.use(OpenAIClient(f"{workshop.world.url}/openai/v1", "sk-wrong"))
+    workshop.use(OpenAIClient(f"{workshop.world.url}/openai/v1", lambda: "sk-wrong"))
     with pytest.raises(VendorRefused, match="EMPIRE_OPENAI_API_KEY"):
         workshop.script(piece)
 
@@ -301,13 +337,62 @@ def test_one_bad_answer_is_repaired(workshop: Workshop, weather: dict[str, float
                     cleared.set()
                     workshop.weather()
 
-    workshop.use(Clearing(f"{workshop.world.url}/openai/v1", SANDBOX_KEYS["openai"], timeout=20))
+    workshop.use(Clearing(f"{workshop.world.url}/openai/v1", key("openai"), timeout=20))
     script = Script.model_validate(workshop.script(piece).content)
     assert check_script(script, FACTS, POLICY) == []
     assert len(workshop.charged()) == 2
     agree(workshop)
     workshop.script(piece)
     assert len(workshop.charged()) == 2
+
+
+# ---------------------------------------------------------------------------------------------- moderation
+def flagged(*categories: str, texts: int) -> dict[str, Any]:
+    """A verdict of the moderation in the vendor's form."""
+    names = [field.alias or name for name, field in Categories.model_fields.items()]
+    result = {
+        "flagged": True,
+        "categories": {name: name in categories for name in names},
+        "category_scores": dict.fromkeys(names, 0.5),
+        "category_applied_input_types": {name: ["text"] for name in names},
+    }
+    return {"id": "modr-1", "model": "omni-moderation-2024-09-26", "results": [result] * texts}
+
+
+def test_what_the_moderation_flags_is_written_anew_once(workshop: Workshop) -> None:
+    piece = plan_piece(workshop.ledger)
+    workshop.world.fault(MODERATIONS, status=200, body=flagged("violence", texts=2))
+    workshop.script(piece)
+    assert len(workshop.charged()) == 2
+    agree(workshop)
+
+
+def test_what_is_flagged_again_is_quarantined_and_nothing_more_is_asked(workshop: Workshop) -> None:
+    facts = FACTS | {"F3": "The burrs survive every explicit sex scene in the kitchen."}
+    for number, (make, kind, version) in enumerate(
+        ((workshop.script, "video", "video/question-hook@1"), (workshop.post, "post", "post/plain-guide@1"))
+    ):
+        slot = datetime(2026, 11, 20, 12 + number, tzinfo=UTC)
+        piece = plan_piece(workshop.ledger, f"pc_{kind}", kind=kind, prompt_version=version, facts=facts, slot_at=slot)
+        before = len(workshop.charged())
+        for _ in range(2):
+            with pytest.raises(PieceRejected, match=r"flagged again after a repair.*sexual"):
+                make(piece)
+        assert len(workshop.charged()) == before + 2  # the answer and its repair; a rerun asks for neither
+    with workshop.ledger.begin() as session:
+        assert session.scalars(select(Artifact)).all() == []
+
+
+def test_without_a_verdict_nothing_is_kept_and_the_paid_answer_waits(workshop: Workshop) -> None:
+    piece = plan_piece(workshop.ledger)
+    workshop.world.fault(MODERATIONS, status=503, body={"error": {"message": "m", "type": "t", "code": "overloaded"}})
+    with pytest.raises(VendorUnavailable):
+        workshop.script(piece)
+    with workshop.ledger.begin() as session:
+        assert session.scalars(select(Artifact)).all() == []
+    workshop.script(piece)
+    assert len(workshop.charged()) == 1
+    agree(workshop)
 
 
 def test_a_picture_that_the_vendor_blocks_rejects_only_its_piece(workshop: Workshop) -> None:

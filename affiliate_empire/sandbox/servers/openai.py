@@ -1,9 +1,8 @@
-"""OpenAI: ``/openai/v1`` with Responses, Images and Models, as strict as the vendor.
+"""OpenAI: ``/openai/v1`` with Responses, Images, Moderations and Models, as strict as the vendor.
 
 Checks what arrives (key, parameters, models that are gone, strict schemas, picture sizes), has the writer or the
 painter work, counts tokens, charges, and answers in the vendor's form. The act and its charge are committed before the
-reply.
-``/_world/weather`` sets how often the writer misbehaves.
+reply. The moderation judges by a list of words (``_FLAGGED``) and costs nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -23,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from affiliate_empire.sandbox import keys, prices
-from affiliate_empire.sandbox.writer import Weather, Writer, Written
+from affiliate_empire.sandbox.language_model import Answer, LanguageModel, strict_problem, tokens
 
 if TYPE_CHECKING:
     from random import Random
@@ -89,10 +86,25 @@ _IMAGE_PARAMETERS = frozenset(
     ]
 )
 _EFFORTS = {"none": (0, 0), "minimal": (0, 16), "low": (30, 120), "medium": (180, 480), "high": (500, 1400)}
-_SCHEMA_KEYWORDS_REFUSED = ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "patternProperties")
 _SIZE = re.compile(r"^([1-9]\d{0,4})x([1-9]\d{0,4})$")
 _UNSAFE = re.compile(r"\b(?:nude|nudity|gore|beheading|swastika)\b", re.IGNORECASE)
-_TABLE = "CREATE TABLE IF NOT EXISTS openai_calls (body TEXT PRIMARY KEY, times INTEGER NOT NULL)"
+_MODERATION_MODELS = ("omni-moderation-latest", "omni-moderation-2024-09-26")
+# The vendor's categories, and the words that this world's moderation takes offence at; it looks for nothing else.
+_FLAGGED = {
+    "harassment": r"subhuman|worthless idiots?",
+    "harassment/threatening": r"we will find you|you will pay with your life",
+    "hate": r"inferior race|ethnic vermin",
+    "hate/threatening": r"exterminate them",
+    "illicit": r"launder money|cook meth|pick pockets",
+    "illicit/violent": r"pipe bombs?|nerve agents?",
+    "self-harm": r"suicide|self-harm|cut yourself",
+    "self-harm/instructions": r"how to kill yourself",
+    "self-harm/intent": r"i will kill myself",
+    "sexual": r"porn(?:ographic)?|explicit sex",
+    "sexual/minors": r"child porn",
+    "violence": r"massacre|tortured to death",
+    "violence/graphic": r"beheadings?|disembowel\w*",
+}
 
 
 class _Refused(Exception):
@@ -109,21 +121,21 @@ class _Refused(Exception):
 
 
 def routes(world: World) -> list[BaseRoute]:
-    """The vendor's routes and the weather's."""
-    world.store.script(_TABLE)
+    """The vendor's routes."""
     vendor = _Vendor(world)
     return [
         Route("/openai/v1/responses", vendor.responses, methods=["POST"]),
         Route("/openai/v1/images/generations", vendor.images, methods=["POST"]),
+        Route("/openai/v1/moderations", vendor.moderations, methods=["POST"]),
         Route("/openai/v1/models", vendor.models, methods=["GET"]),
         Route("/openai/{path:path}", vendor.unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
-        Route("/_world/weather", vendor.weather, methods=["GET", "PUT"]),
     ]
 
 
 class _Vendor:
     def __init__(self, world: World) -> None:
         self.world = world
+        self.language = LanguageModel(world, "openai")
 
     # ------------------------------------------------------------------------------------------------ routes
     async def responses(self, request: Request) -> Response:
@@ -132,13 +144,16 @@ class _Vendor:
     async def images(self, request: Request) -> Response:
         return await self._answer(request, self._draw)
 
+    async def moderations(self, request: Request) -> Response:
+        return await self._answer(request, self._judge)
+
     async def models(self, request: Request) -> Response:
         try:
             self._authorize(request)
         except _Refused as refused:
             return JSONResponse(refused.body, refused.status)
         today = self.world.now().date()
-        alive: dict[str, prices.TextModel | prices.ImageModel] = {**prices.TEXT, **prices.IMAGE}
+        alive: dict[str, prices.TextModel | prices.ImageModel] = {**prices.OPENAI_TEXT, **prices.IMAGE}
         listed = [
             {"id": name, "object": "model", "created": 1_780_000_000, "owned_by": "openai"}
             | ({"shutdown_date": model.shutdown.isoformat()} if model.shutdown else {})
@@ -152,22 +167,6 @@ class _Vendor:
         refused = _Refused(404, f"Invalid URL ({request.method} {path})")
         return JSONResponse(refused.body, refused.status)
 
-    async def weather(self, request: Request) -> Response:
-        """How the writer misbehaves: fractions of calls, kept over restarts."""
-        if request.method == "PUT":
-            try:
-                wish = Weather(**json.loads(await request.body()))
-                if not all(0 <= rate <= 1 for rate in asdict(wish).values()):
-                    raise ValueError("rates lie between 0 and 1")
-            except (ValueError, TypeError) as error:
-                return JSONResponse({"error": str(error)}, status_code=400)
-            self.world.store.save_fact("openai.weather", json.dumps(asdict(wish)))
-        return JSONResponse(asdict(self._weather()))
-
-    def _weather(self) -> Weather:
-        kept = self.world.store.fact("openai.weather")
-        return Weather(**json.loads(kept)) if kept else Weather()
-
     # ------------------------------------------------------------------------------------------------ one call
     async def _answer(self, request: Request, act: Any) -> Response:
         began = time.perf_counter()
@@ -176,19 +175,14 @@ class _Vendor:
             self._authorize(request)
             raw = await request.body()
             body = _parsed(raw)
-            digest = hashlib.sha256(request.url.path.encode() + raw).hexdigest()
-            seen = self.world.store.one("SELECT times FROM openai_calls WHERE body = ?", (digest,))
-            # The same request a second time is another draw, as it is at the vendor's.
-            rng = self.world.rng("openai", digest, seen["times"] if seen else 0)
+            rng = self.language.draw(request.url.path, raw)
             request_id = f"req_{rng.getrandbits(128):032x}"
             headers["x-request-id"] = request_id
             reply, operation, micros, detail = await to_thread.run_sync(act, body, rng)
             with self.world.store.transaction():
-                self.world.store.execute(
-                    "INSERT INTO openai_calls VALUES (?, 1) ON CONFLICT (body) DO UPDATE SET times = times + 1",
-                    (digest,),
-                )
-                self.world.charge("openai", operation, micros, request_id, detail)
+                self.language.count(request.url.path, raw)
+                if micros:
+                    self.world.charge("openai", operation, micros, request_id, detail)
         except _Refused as refused:
             headers.setdefault("x-request-id", f"req_{hashlib.sha256(str(began).encode()).hexdigest()[:32]}")
             return JSONResponse(refused.body, refused.status, headers)
@@ -222,7 +216,7 @@ class _Vendor:
         for name in _NOT_OFFERED:
             if body.get(name):
                 raise _Refused(400, f"Unsupported parameter: '{name}'.", param=name, code="unsupported_parameter")
-        model = self._model(body, prices.TEXT)
+        model = self._model(body, prices.OPENAI_TEXT)
         prompt = _prompt(body)
         limit = body.get("max_output_tokens")
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 16):
@@ -237,28 +231,17 @@ class _Vendor:
             raise _Refused(400, f"Invalid value: '{effort}'.", param="reasoning.effort", code="invalid_value")
         form = _format(body)
         schema = form.get("schema") if form["type"] == "json_schema" else None
-        written = Writer(self._weather()).write(prompt, schema, rng)
-        text = _text_of(written, schema)
-        reasoning = rng.randint(*_EFFORTS[effort])
-        tokens_in = 8 + _tokens(prompt) + (_tokens(json.dumps(schema)) if schema else 0)
-        tokens_out = reasoning + _tokens(text)
-        cut = limit is not None and (tokens_out > limit or written.rambling)
-        if cut and limit is not None:
-            if written.rambling:
-                reasoning = min(limit, int(limit * rng.uniform(0.4, 1.0)))
-            text = text[: max(0, limit - reasoning) * 4]
-            if written.rambling and len(text) > 8:
-                text = text[: rng.randint(4, len(text) - 2)]
-            reasoning, tokens_out = min(reasoning, limit), limit
+        answer = self.language.answer(prompt, schema, reasoning=_EFFORTS[effort], limit=limit, rng=rng)
+        tokens_in = 8 + tokens(prompt) + (tokens(json.dumps(schema)) if schema else 0)
         usage = {
             "input_tokens": tokens_in,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": tokens_out,
-            "output_tokens_details": {"reasoning_tokens": reasoning},
-            "total_tokens": tokens_in + tokens_out,
+            "output_tokens": answer.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": answer.reasoning_tokens},
+            "total_tokens": tokens_in + answer.output_tokens,
         }
-        micros = prices.text_micros(model, input_tokens=tokens_in, cached_tokens=0, output_tokens=tokens_out)
-        reply = self._response(body, model, form, effort, written, text, cut, usage, rng)
+        micros = prices.OPENAI_TEXT[model].micros(input_tokens=tokens_in, output_tokens=answer.output_tokens)
+        reply = self._response(body, model, form, effort, answer, usage, rng)
         return reply, "responses", micros, {"model": model, **usage}
 
     def _response(
@@ -267,20 +250,18 @@ class _Vendor:
         model: str,
         form: dict[str, Any],
         effort: str,
-        written: Written,
-        text: str,
-        cut: bool,
+        answer: Answer,
         usage: dict[str, Any],
         rng: Random,
     ) -> dict[str, Any]:
-        now = int(self.world.now().timestamp())
+        now, cut = int(self.world.now().timestamp()), answer.cut
         output: list[dict[str, Any]] = [{"id": f"rs_{rng.getrandbits(128):032x}", "type": "reasoning", "summary": []}]
         content: dict[str, Any] = (
-            {"type": "refusal", "refusal": written.refusal}
-            if written.refusal is not None
-            else {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            {"type": "refusal", "refusal": answer.refusal}
+            if answer.refusal is not None
+            else {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
         )
-        if text or written.refusal is not None:
+        if answer.text or answer.refusal is not None:
             output.append(
                 {
                     "id": f"msg_{rng.getrandbits(128):032x}",
@@ -356,7 +337,7 @@ class _Vendor:
                 kind="image_generation_user_error",
             )
         pictures = [paint(prompt, width, height, rng, file_format=file_format) for _ in range(count)]
-        tokens_in = _tokens(prompt)
+        tokens_in = tokens(prompt)
         tokens_out = price.tokens(width, height, quality) * count
         micros = prices.image_micros(model, text_tokens=tokens_in, output_tokens=tokens_out)
         reply = {
@@ -375,6 +356,44 @@ class _Vendor:
             },
         }
         return reply, "images", micros, {"model": model, "size": f"{width}x{height}", "quality": quality, "n": count}
+
+    # ------------------------------------------------------------------------------------------------ moderation
+    def _judge(self, body: dict[str, Any], rng: Random) -> tuple[dict[str, Any], str, int, dict[str, Any]]:
+        _known(body, frozenset(("input", "model")))
+        model = body.get("model") or _MODERATION_MODELS[0]
+        if model not in _MODERATION_MODELS:
+            raise _Refused(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
+        given = body.get("input")
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not texts:
+            raise _Refused(
+                400, "Missing required parameter: 'input'.", param="input", code="missing_required_parameter"
+            )
+        for number, text in enumerate(texts):
+            if not isinstance(text, str) or not text:
+                raise _Refused(
+                    400,
+                    f"Invalid 'input[{number}]': this world judges texts.",
+                    param=f"input[{number}]",
+                    code="invalid_value",
+                )
+        results = [_verdict(text, rng) for text in texts]
+        return {"id": f"modr-{rng.getrandbits(64):016x}", "model": _MODERATION_MODELS[1], "results": results}, "", 0, {}
+
+
+def _verdict(text: str, rng: Random) -> dict[str, Any]:
+    found = {
+        category: re.search(rf"\b(?:{words})\b", text, re.IGNORECASE) is not None
+        for category, words in _FLAGGED.items()
+    }
+    return {
+        "flagged": any(found.values()),
+        "categories": found,
+        "category_scores": {
+            name: rng.uniform(0.7, 0.99) if hit else rng.uniform(0, 0.02) for name, hit in found.items()
+        },
+        "category_applied_input_types": {name: ["text"] for name in found},
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- checks
@@ -481,43 +500,14 @@ def _format(body: dict[str, Any]) -> dict[str, Any]:
             400, "Missing 'text.format.schema'.", param="text.format.schema", code="missing_required_parameter"
         )
     if form.get("strict"):
+        problem = strict_problem(schema)
         if schema.get("type") != "object":
-            raise _schema_refused(name, (), "schema must be a JSON Schema of 'type: \"object\"'")
-        _check_strict(name, schema, ())
+            problem = (), "schema must be a JSON Schema of 'type: \"object\"'"
+        if problem is not None:
+            raise _schema_refused(name, *problem)
     return {"type": "json_schema", "name": name, "schema": schema, "strict": bool(form.get("strict"))} | (
         {"description": form["description"]} if form.get("description") else {}
     )
-
-
-def _check_strict(name: str, node: Any, path: tuple[str, ...]) -> None:
-    """Strict mode's rules: every object closed, every property required, none of the refused keywords."""
-    if isinstance(node, list):
-        for number, inner in enumerate(node):
-            _check_strict(name, inner, (*path, str(number)))
-    if not isinstance(node, dict):
-        return
-    for keyword in _SCHEMA_KEYWORDS_REFUSED:
-        if keyword in node:
-            raise _schema_refused(name, path, f"'{keyword}' is not permitted")
-    if node.get("type") == "object" or "properties" in node:
-        properties = node.get("properties", {})
-        if node.get("additionalProperties") is not False:
-            raise _schema_refused(name, path, "'additionalProperties' is required to be supplied and to be false")
-        if missing := [key for key in properties if key not in node.get("required", [])]:
-            raise _schema_refused(
-                name,
-                path,
-                "'required' is required to be supplied and to be an array including every key in properties. "
-                f"Missing '{missing[0]}'",
-            )
-    if len(path) > 40:
-        raise _schema_refused(name, path, "the schema is nested too deeply")
-    for keyword in ("properties", "$defs", "definitions"):
-        for key, inner in (node.get(keyword) or {}).items():
-            _check_strict(name, inner, (*path, keyword, key))
-    for keyword in ("items", "anyOf"):
-        if keyword in node:
-            _check_strict(name, node[keyword], (*path, keyword))
 
 
 def _schema_refused(name: str, path: tuple[str, ...], reason: str) -> _Refused:
@@ -528,14 +518,3 @@ def _schema_refused(name: str, path: tuple[str, ...], reason: str) -> _Refused:
         param="text.format.schema",
         code="invalid_json_schema",
     )
-
-
-def _text_of(written: Written, schema: dict[str, Any] | None) -> str:
-    if written.refusal is not None:
-        return ""
-    return json.dumps(written.document, ensure_ascii=False) if schema else str(written.document)
-
-
-def _tokens(text: str) -> int:
-    """Tokens of a text: four characters each, the rule of thumb for English."""
-    return math.ceil(len(text) / 4)
