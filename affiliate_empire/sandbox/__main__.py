@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError as error:
             return _refuse(f"The feed {options.feed} cannot be read ({error.strerror}): give --feed an existing file.")
         except (SyntaxError, ValueError, EOFError, zlib.error) as error:  # broken XML, broken gzip
-            return _refuse(f"The feed {options.feed} cannot be read ({type(error).__name__}): give --feed a sound file.")
+            return _refuse(f"The feed {options.feed} cannot be read ({type(error).__name__}): give --feed a sound one.")
         print(json.dumps({"event": "world", "url": base_url, "seed": options.seed}), flush=True)
         server = uvicorn.Server(
             uvicorn.Config(
