@@ -38,6 +38,7 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.prompts import load_library
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.world_clock import WorldClock
+from assets.failures import reason_of
 from definitions import build_defs
 
 _DRIVER = "empire/driver"
@@ -78,7 +79,7 @@ class DayDriver:
             calendar = self._settings.calendar
             self._move_clock(calendar.at(day, _MAKE_AT))
             with self._stage("programmes") as counts:
-                counts |= self._run("observe_programs", str(day - timedelta(days=day.weekday())))
+                counts |= self._run("discover_programs", str(day - timedelta(days=day.weekday())))
             self._record_prompts()
             with self._stage("make") as counts:
                 counts |= self._run("prepare_day", str(day))
@@ -206,23 +207,8 @@ class DayDriver:
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """What a person needs of a failed run: the failure's own sentence, or the check that did not hold."""
-    for event in result.all_events:
-        if event.event_type_value == "ASSET_CHECK_EVALUATION":
-            check = event.asset_check_evaluation_data
-            if not check.passed and check.blocking:
-                asset = check.asset_key.to_python_identifier()
-                return f"{check.check_name} does not hold for {asset}: {check.description}"
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                return data.user_failure_data.description
-            error = data.error
-            while error and error.cause:
-                error = error.cause
-            return error.message.strip() if error else "no reason was given"
-    return "no step failed; see the run in the Dagster UI"
+    """What a person needs of a failed run."""
+    return reason_of(result.all_events)
 
 
 @contextmanager

@@ -3,25 +3,125 @@
 import dagster as dg
 import pandas as pd
 
+from affiliate_empire.experiments import ExperimentResults
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import from_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.decide_strategy import decide_strategy
+from affiliate_empire.operations.review_experiments import review_experiments
 from affiliate_empire.operations.trace_lineage import trace_prompt
 from affiliate_empire.optimization import Decisions
 from affiliate_empire.optimization.frames import PromptScorecards
 from affiliate_empire.settings import Settings
-from assets.partitions import day, prompt_version
+from assets.partitions import DAY_BEFORE, day, prompt_version
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, to_dagster_type
+
+_GROUP = "optimization"
+_OWNERS = ["team:growth"]
+
+
+@dg.asset(
+    partitions_def=day,
+    # It reads what was published and clicked before its day; the days before it are the ledger's.
+    deps=[
+        dg.AssetDep("clicks", partition_mapping=DAY_BEFORE),
+        dg.AssetDep("platform_metrics", partition_mapping=DAY_BEFORE),
+    ],
+    group_name=_GROUP,
+    kinds={"python", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(ExperimentResults),
+)
+def experiment_results(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """Which of two prompt versions is clicked more, by a test that may be looked at every day. One row per pair; free.
+
+    Reviewed on Wednesdays, from all that was seen before the day; later runs of a day return what was said.
+    """
+    with failing_clearly():
+        frames = {
+            str(each): review_experiments(each, ledger=ledger, clock=clock, calendar=settings.calendar)
+            for each in days_of(context)
+        }
+    decided = sum(int((frame["decision"] != "continue").sum()) for frame in frames.values())
+    return dg.Output(frames, metadata={"decided": decided})
+
+
+def _decided(
+    context: dg.AssetExecutionContext, ledger: Ledger, clock: Clock, settings: Settings, *, subject: str | None = None
+) -> dg.Output[Frames]:
+    """The evenings' judgements about one subject, or all. Whichever asset asks first has the evening decide."""
+    with failing_clearly():
+        evenings = {
+            str(each): decide_strategy(each, ledger=ledger, clock=clock, calendar=settings.calendar, seed=settings.seed)
+            for each in days_of(context)
+        }
+    frames = {
+        key: evening.decisions
+        if subject is None
+        else evening.decisions[evening.decisions["subject"] == subject].reset_index(drop=True)
+        for key, evening in evenings.items()
+    }
+    reasons = "\n".join(f"- {reason}" for frame in frames.values() for reason in frame["reason"])
+    return dg.Output(frames, metadata={"reasons": dg.MetadataValue.md(reasons)})
 
 
 @dg.asset(
     partitions_def=day,
     deps=["roi"],
-    group_name="optimization",
+    group_name=_GROUP,
     kinds={"python", "parquet"},
-    owners=["team:growth"],
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Decisions),
+)
+def niche_verdicts(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """Which niches are worth more or less of the plan, with the evidence. One row per niche; free.
+
+    Judged once per evening together with everything else; later runs return what was judged.
+    """
+    return _decided(context, ledger, clock, settings, subject="niche")
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["roi"],
+    group_name=_GROUP,
+    kinds={"python", "parquet"},
+    owners=_OWNERS,
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(Decisions),
+)
+def platform_allocation(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """What each platform's pieces earn; the slate itself stays the owner's. One row per platform; free.
+
+    Judged once per evening together with everything else; later runs return what was judged.
+    """
+    return _decided(context, ledger, clock, settings, subject="platform")
+
+
+@dg.asset(
+    partitions_def=day,
+    deps=["roi", "niche_verdicts", "platform_allocation"],
+    group_name=_GROUP,
+    kinds={"python", "parquet"},
+    owners=_OWNERS,
     io_manager_key="lake",
     dagster_type=to_dagster_type(Decisions),
 )
@@ -35,23 +135,15 @@ def strategy_decision(
 
     Decided once per day and in force from the next midnight; later runs return what was decided.
     """
-    with failing_clearly():
-        decided = {
-            str(each): decide_strategy(each, ledger=ledger, clock=clock, calendar=settings.calendar, seed=settings.seed)
-            for each in days_of(context)
-        }
-    reasons = "\n".join(f"- {reason}" for each in decided.values() for reason in each.reasons)
-    return dg.Output(
-        {key: each.decisions for key, each in decided.items()}, metadata={"reasons": dg.MetadataValue.md(reasons)}
-    )
+    return _decided(context, ledger, clock, settings)
 
 
 @dg.asset(
     partitions_def=prompt_version,
     deps=[dg.AssetDep("roi", partition_mapping=dg.AllPartitionMapping())],
-    group_name="optimization",
+    group_name=_GROUP,
     kinds={"python", "parquet"},
-    owners=["team:growth"],
+    owners=_OWNERS,
     io_manager_key="lake",
     dagster_type=to_dagster_type(PromptScorecards),
 )

@@ -46,6 +46,11 @@ with warnings.catch_warnings():
     SINCE = dg.TimeWindowPartitionMapping(
         start_offset=0, end_offset=RESTATED_DAYS, allow_nonexistent_upstream_partitions=True
     )
+    DAY_BEFORE = dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+    # The report of a week (its Monday) ← the days of its Monday to Sunday; the Friday before is read from the ledger.
+    DAYS_OF_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     # A calendar day ← the days whose pieces may have moved its money.
     UNTIL = dg.TimeWindowPartitionMapping(
         start_offset=-RESTATED_DAYS, end_offset=0, allow_nonexistent_upstream_partitions=True

@@ -1,12 +1,15 @@
 """Reports: what the owner reads."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.report_day import report_day
+from affiliate_empire.operations.report_week import report_week
 from affiliate_empire.settings import Settings
-from assets.partitions import DAY_OF_PLATFORM, day
+from assets.partitions import DAY_OF_PLATFORM, DAYS_OF_WEEK, day, week
 from assets.steps import days_of, failing_clearly
 
 
@@ -39,6 +42,46 @@ def daily_report(
             )
             for each in days_of(context)
         ]
+    return _told(paths, settings)
+
+
+@dg.asset(
+    partitions_def=week,
+    deps=[
+        dg.AssetDep(name, partition_mapping=DAYS_OF_WEEK) for name in ("roi", "strategy_decision", "experiment_results")
+    ],
+    group_name="reports",
+    kinds={"html"},
+    owners=["team:growth"],
+)
+def weekly_report(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """The owner's report of the seven days that ended on the week's Thursday: money, decisions, what was learned.
+
+    One HTML page per week, made on Friday. Holds everything known at the instant of its run; the next run replaces it.
+    Free.
+    """
+    with failing_clearly():
+        paths = [
+            report_week(
+                monday,
+                ledger=ledger,
+                clock=clock,
+                calendar=settings.calendar,
+                home=settings.home_path,
+                label=settings.label,
+            )
+            for monday in days_of(context)
+        ]
+    return _told(paths, settings)
+
+
+def _told(paths: list[Path], settings: Settings) -> dg.MaterializeResult:
+    """Where the last of the reports lies."""
     return dg.MaterializeResult(
         metadata={"report": dg.MetadataValue.path(paths[-1]), "open": dg.MetadataValue.url(paths[-1].as_uri())}
         | {"world": settings.label, "reports": len(paths)}

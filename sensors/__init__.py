@@ -1,1 +1,3 @@
-"""When something happens. Nothing ticks yet: a day is driven by ``runner.py`` or by hand in the UI."""
+"""When something happens: a module per kind of event. Bodies are short: what is due or wrong is judged by
+``affiliate_empire.operations`` and ``assets.readiness``, and a sensor asks for the run that answers.
+"""

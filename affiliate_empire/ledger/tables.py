@@ -169,6 +169,19 @@ class Strategy(Base):
     created_at: Mapped[datetime] = _created_at()
 
 
+class ExperimentResult(Base):
+    """What a day's review said of two prompt versions, on the counts it was given. Decided once."""
+
+    __tablename__ = "experiment_results"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    arm_a: Mapped[str] = mapped_column(ForeignKey("prompt_versions.prompt_version"), primary_key=True)
+    arm_b: Mapped[str] = mapped_column(ForeignKey("prompt_versions.prompt_version"), primary_key=True)
+    kind: Mapped[str]  # video | post
+    decision: Mapped[str]  # continue | a | b
+    evidence: Mapped[dict[str, Any]]  # lift, interval, p, alpha, pieces; from which day on
+    decided_at: Mapped[datetime]
+
+
 class Snapshot(Base):
     """A frame as it was when a decision used it; the rows lie in the content-addressed store under ``sha256``."""
 

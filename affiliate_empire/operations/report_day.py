@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click, Effect, Link, RejectedRow
+from affiliate_empire.operations.alerts import load_alerts
 from affiliate_empire.operations.decide_strategy import load_decision, load_strategy
 from affiliate_empire.operations.export import export_costs
 from affiliate_empire.operations.outcomes import is_human, load_conversions, load_outcomes
@@ -41,9 +42,12 @@ def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCal
     """
     now = clock.now()
     page = render_daily(collect_day(day, ledger=ledger, as_of=now, calendar=calendar, label=label))
-    path = home / "reports" / f"{day}.html"
+    return save_page(page, home / "reports" / f"{day}.html")
+
+
+def save_page(page: str, path: Path) -> Path:
+    """Write a report where an earlier one may lie; whoever reads it sees a whole page."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside it and renamed: whoever reads it sees a whole page.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     draft.write_text(page, "utf-8")
     os.replace(draft, path)
@@ -101,6 +105,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
         lineage=_largest(every[mine], ledger, until),
         rejected_rows=rejected,
         parked=parked,
+        alerts=load_alerts(start, min(end, until), ledger=ledger),
     )
 
 

@@ -89,8 +89,18 @@ TIMETABLE: tuple[Stage, ...] = (
     Stage("decide_strategy", "daily_optimization", time(21, 0), lasts=_hours(22)),
     Stage("report_day", "daily_report_to_owner", time(22, 0), lasts=_hours(23)),
     Stage("discover_programs", "weekly_discovery", time(3, 0), weekday=_SUNDAY, weekly=True, lasts=_hours(6 * 24)),
-    Stage("review_experiments", "weekly_experiment_review", time(3, 0), weekday=_WEDNESDAY, lasts=_hours(20)),
-    Stage("report_week", "weekly_report_to_owner", time(3, 0), weekday=_FRIDAY, weekly=True, lasts=_hours(2 * 24)),
+    Stage(
+        "review_experiments", "weekly_experiment_review", time(3, 0), weekday=_WEDNESDAY, lasts=_hours(20), waits=False
+    ),
+    Stage(
+        "report_week",
+        "weekly_report_to_owner",
+        time(3, 0),
+        weekday=_FRIDAY,
+        weekly=True,
+        lasts=_hours(2 * 24),
+        waits=False,
+    ),
 )
 
 

@@ -4,5 +4,6 @@ Every number's table carries the label of its world (SIMULATED or LIVE). Whateve
 """
 
 from affiliate_empire.reporting.daily import DailyReport, render_daily
+from affiliate_empire.reporting.weekly import WeeklyReport, render_weekly
 
-__all__ = ["DailyReport", "render_daily"]
+__all__ = ["DailyReport", "WeeklyReport", "render_daily", "render_weekly"]

@@ -17,6 +17,7 @@ import pandas as pd
 from affiliate_empire.analytics.roi import roi_by, roi_percent
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.reporting.charts import bars, columns_by_hour, shares
+from affiliate_empire.reporting.page import as_of_text, percent, plain_rows, render_page
 
 _STATES = ("approved", "paid", "pending", "reversed")
 _STATE_WORDS = {
@@ -48,6 +49,7 @@ class DailyReport:
         lineage: one dollar followed back (``operations.trace_lineage.trace_conversion``); None without a sale.
         rejected_rows: rows of the day's feeds that could not be used, by reason.
         parked: effects whose outcome is unknown, as sentences.
+        alerts: what was raised on the day (``operations.alerts.ALERT_COLUMNS``).
     """
 
     day: date
@@ -64,24 +66,12 @@ class DailyReport:
     lineage: Mapping[str, Any] | None
     rejected_rows: Mapping[str, int]
     parked: Sequence[str]
+    alerts: pd.DataFrame
 
 
 def render_daily(report: DailyReport) -> str:
     """The report as one HTML page that needs nothing else."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("affiliate_empire.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["dollars"] = lambda micros: dollars(int(micros))
-    environment.filters["count"] = lambda number: f"{int(number):,}"
-    environment.filters["percent"] = _percent
-    # What a platform does not count is unknown, not nought.
-    environment.filters["views"] = lambda views, of: (
-        "–" if of == "blog" or of.startswith("post/") else f"{int(views):,}"
-    )
-    environment.filters["clock"] = lambda instant: _local(instant, report.zone)
-    return environment.get_template("daily.html").render(_context(report))
+    return render_page("daily.html", _context(report), report.zone)
 
 
 def _context(report: DailyReport) -> dict[str, Any]:
@@ -98,7 +88,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
         "label": report.label,
         "simulated": report.label == "SIMULATED",
         "title": f"{report.day:%A, %-d %B %Y}",
-        "as_of": f"{report.as_of.astimezone(report.zone):%-d %B %Y, %H:%M} ({report.zone.key})",
+        "as_of": as_of_text(report.as_of, report.zone),
         "tiles": [
             ("made", f"{len(outcomes) - len(quarantined)} of {len(outcomes)}", "pieces"),
             ("posted", f"{len(posted)}", ", ".join(sorted(posted["platform"].unique())) or "nothing yet"),
@@ -106,10 +96,10 @@ def _context(report: DailyReport) -> dict[str, Any]:
             ("clicked", f"{int(outcomes['clicks'].sum()):,}", f"people, of {int(outcomes['hits'].sum()):,} hits"),
             ("earned", dollars(earned), f"{int(outcomes['conversions'].sum())} sales"),
             ("spent", dollars(spent), f"{dollars(spent // len(outcomes))} a piece" if len(outcomes) else "nothing"),
-            ("profit", dollars(earned - spent), f"ROI {_percent(roi_percent(earned, spent))}"),
+            ("profit", dollars(earned - spent), f"ROI {percent(roi_percent(earned, spent))}"),
         ],
         "profit": earned - spent,
-        "pieces": [_piece(row) for row in outcomes.to_dict("records")],
+        "pieces": [_with_returns(row) for row in plain_rows(outcomes)],
         "totals": {name: int(outcomes[name].sum()) for name in ("views", "hits", "clicks", "conversions")},
         "earned": earned,
         "spent": spent,
@@ -153,18 +143,14 @@ def _context(report: DailyReport) -> dict[str, Any]:
         "lineage": report.lineage,
         "rejected_rows": dict(sorted(report.rejected_rows.items(), key=lambda item: -item[1])),
         "parked": list(report.parked),
+        "alerts": report.alerts.to_dict("records"),
     }
 
 
-def _piece(row: dict[Any, Any]) -> dict[str, Any]:
-    """One piece as the table shows it; absent values are None."""
-    named = {
-        str(name): None if pd.api.types.is_scalar(value) and pd.isna(value) else value for name, value in row.items()
-    }
-    return named | {
-        "roi": roi_percent(int(row["commission_micros"]), int(row["cost_micros"])),
-        "profit_micros": int(row["commission_micros"]) - int(row["cost_micros"]),
-    }
+def _with_returns(row: dict[str, Any]) -> dict[str, Any]:
+    """One piece as the table shows it."""
+    earned, spent = int(row["commission_micros"]), int(row["cost_micros"])
+    return row | {"roi": roi_percent(earned, spent), "profit_micros": earned - spent}
 
 
 def _states(conversions: pd.DataFrame) -> list[dict[str, Any]]:
@@ -201,11 +187,3 @@ def _marks(posted: pd.DataFrame, report: DailyReport) -> list[tuple[int, str]]:
         if place is not None:
             marks.append((place, f"{at:%H:%M} {row['platform']}: {row['product']}"))
     return marks
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:+,.0f} %"
-
-
-def _local(instant: Any, zone: ZoneInfo) -> str:
-    return f"{pd.Timestamp(instant).to_pydatetime().astimezone(zone):%H:%M}"

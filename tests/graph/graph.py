@@ -42,8 +42,17 @@ def described(defs: dg.Definitions) -> dict[str, Any]:
             name: sorted(key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys)
             for name in JOBS
         },
-        "schedules": sorted(schedule.name for schedule in repository.schedule_defs),
-        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
+        "schedules": {
+            schedule.name: f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.job_name}"
+            for schedule in sorted(repository.schedule_defs, key=lambda each: each.name)
+        },
+        "sensors": {
+            sensor.name: {
+                "seconds": sensor.minimum_interval_seconds,
+                "jobs": sorted({t.job_name for t in sensor.targets}),
+            }
+            for sensor in sorted(repository.sensor_defs, key=lambda each: each.name)
+        },
     }
 
 

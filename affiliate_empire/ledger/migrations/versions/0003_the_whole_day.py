@@ -6,6 +6,7 @@ Revises: 0002
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0003"
 down_revision = "0002"
@@ -24,4 +25,21 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_credentials"),
+    )
+    op.create_table(
+        "experiment_results",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("arm_a", sa.Text(), nullable=False),
+        sa.Column("arm_b", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("evidence", JSONB(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["arm_a"], ["prompt_versions.prompt_version"], name="fk_experiment_results_arm_a_prompt_versions"
+        ),
+        sa.ForeignKeyConstraint(
+            ["arm_b"], ["prompt_versions.prompt_version"], name="fk_experiment_results_arm_b_prompt_versions"
+        ),
+        sa.PrimaryKeyConstraint("day", "arm_a", "arm_b", name="pk_experiment_results"),
     )

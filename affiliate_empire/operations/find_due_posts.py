@@ -1,0 +1,76 @@
+"""Which posts are due now: what the sensor ``publications_due`` asks. Posting is ``publish_piece``'s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import select
+
+from affiliate_empire.effects import State
+from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
+from affiliate_empire.operations.publish_piece import OPERATION, is_due
+from affiliate_empire.policy import Policy
+
+# What the platform refused, what a person must look at, and what is too late does not become due again.
+_OVER = (State.REFUSED, State.UNKNOWN, State.EXPIRED)
+_FINISHED = {"video": "video", "post": "post"}  # by kind: the step whose artifact goes out
+
+
+@dataclass(frozen=True)
+class DuePosts:
+    """The pieces of a day that are due on one platform, by id and in order."""
+
+    day: date
+    platform: str
+    pieces: tuple[str, ...]
+
+
+def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: BusinessCalendar) -> list[DuePosts]:
+    """What is due of the days whose posting window is open: today, and yesterday until 06:00.
+
+    Due is a piece whose slot (less the platform's lead) has come, whose content is finished, that is not posted, and
+    that neither a pause, nor a restriction of its account, nor the outcome of its post keeps back.
+    """
+    now = clock.now()
+    today = calendar.day_of(now)
+    days = [day for day in (today - timedelta(days=1), today) if _open(day, calendar, clock)]
+    found: dict[tuple[date, str], list[str]] = {}
+    with ledger.begin() as session:
+        paused = set(session.scalars(select(Pause.scope)))
+        if "all" in paused:
+            return []
+        rows = session.execute(
+            select(Piece, Effect.state)
+            .join(Account, Account.account_id == Piece.account_id)
+            .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
+            .outerjoin(Effect, (Effect.piece_id == Piece.piece_id) & (Effect.operation == OPERATION))
+            .where(
+                Piece.day.in_(days),
+                Piece.status == "planned",
+                Account.status == "active",
+                Publication.publication_id.is_(None),
+            )
+            .order_by(Piece.day, Piece.slot_at, Piece.piece_id)
+        ).all()
+        made = {
+            (piece_id, step)
+            for piece_id, step in session.execute(
+                select(Artifact.piece_id, Artifact.step).where(
+                    Artifact.piece_id.in_([piece.piece_id for piece, _ in rows]), Artifact.step.in_(_FINISHED.values())
+                )
+            )
+        }
+    for piece, state in rows:
+        kept_back = {f"vendor:{piece.platform}", f"account:{piece.account_id}"} & paused
+        finished = (piece.piece_id, _FINISHED[piece.kind]) in made
+        if is_due(piece, now, policy) and finished and not kept_back and state not in _OVER:
+            found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
+    return [DuePosts(day, platform, tuple(dict.fromkeys(pieces))) for (day, platform), pieces in found.items()]
+
+
+def _open(day: date, calendar: BusinessCalendar, clock: Clock) -> bool:
+    opens, closes = calendar.posting_window(day)
+    return opens <= clock.now() < closes

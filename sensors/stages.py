@@ -1,0 +1,73 @@
+"""A stage of the timetable has not begun: begins it when its inputs are there, tells the owner when it waits too long.
+
+So the loop recovers: after an outage it finds what is missing of today, stage after stage, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.planning.timetable import TIMETABLE, stages_due
+from affiliate_empire.settings import Settings
+from assets.failures import was_an_outage
+from assets.readiness import Readiness
+
+# A stage that failed because a vendor could not be reached is begun again so often.
+_TRIES = 4
+
+
+def stages_overdue(jobs: Mapping[str, Any], status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    @dg.sensor(
+        jobs=[jobs[stage.job] for stage in TIMETABLE],
+        name="stages_overdue",
+        minimum_interval_seconds=300,
+        default_status=status,
+        description="The time of a stage has passed and it is neither done nor under way: begins it once its inputs "
+        "are there, and alerts after 30 minutes of waiting. Looks every 5 minutes.",
+    )
+    def tick(
+        context: dg.SensorEvaluationContext,
+        ledger: dg.ResourceParam[Ledger],
+        clock: dg.ResourceParam[Clock],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.SensorResult:
+        now, readiness = clock.now(), Readiness(context.repository_def, context.instance)
+        requests, waiting = [], []
+        for due in stages_due(now, settings.calendar):
+            job, partition = due.stage.job, due.partition
+            if readiness.is_done(job, due.accepted) or readiness.is_under_way(job, partition):
+                continue
+            failed = readiness.failures(job, partition)
+            missing = readiness.missing_inputs(job, partition) if due.stage.waits else []
+            if not missing and not failed:
+                # The run key keeps a second tick from asking again before the run is seen to be under way.
+                requests.append(dg.RunRequest(run_key=f"{job}:{partition}", partition_key=partition, job_name=job))
+            elif not missing:
+                # What failed for a reason of its own was told, and waits for a person.
+                if len(failed) < _TRIES and was_an_outage(failed[0], context.instance):
+                    key = f"{job}:{partition}:{len(failed)}"
+                    requests.append(dg.RunRequest(run_key=key, partition_key=partition, job_name=job))
+            else:
+                waiting.append(f"{job} of {partition} waits for {', '.join(missing)}")
+                if due.late(now):
+                    raise_alert(
+                        "stage waits",
+                        job,
+                        partition,
+                        severity="high",
+                        subject=f"{job} waits",
+                        message=f"{waiting[-1]} since {due.since.astimezone(settings.calendar.zone):%H:%M}: look at "
+                        "the runs of what is missing and materialize it; the stage then begins by itself.",
+                        at=now,
+                        ledger=ledger,
+                    )
+        said = "; ".join(waiting) or "Everything whose time has come is done or under way."
+        return dg.SensorResult(requests, skip_reason=None if requests else said)
+
+    return tick
