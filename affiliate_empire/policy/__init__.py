@@ -136,7 +136,7 @@ class Policy:
         """Cost of one clip in that format."""
         return to_micros(Decimal(_find(self.prices["clips"], "clip price", model=model)["price"]))
 
-    def credits_cost_micros(self, vendor: str, credits: int) -> int:
+    def credits_cost_micros(self, vendor: str, credits: Decimal) -> int:
         """Cost of a number of a vendor's credits."""
         return to_micros(credits * Decimal(_find(self.prices["credits"], "price of a credit", vendor=vendor)["price"]))
 

@@ -28,17 +28,33 @@ from affiliate_empire.sandbox.servers import (
     blog,
     ecb,
     elevenlabs,
+    fal,
     google_trends,
     impact,
     instagram,
     merchant,
     openai,
+    runway,
     tiktok,
     youtube,
 )
 from affiliate_empire.sandbox.store import Store
 
-SERVERS = (openai, elevenlabs, youtube, impact, merchant, blog, google_trends, tiktok, instagram, anthropic, ecb)
+SERVERS = (
+    openai,
+    elevenlabs,
+    youtube,
+    impact,
+    merchant,
+    blog,
+    google_trends,
+    tiktok,
+    instagram,
+    anthropic,
+    ecb,
+    fal,
+    runway,
+)
 
 
 class WorldRefused(Exception):

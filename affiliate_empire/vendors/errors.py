@@ -6,6 +6,7 @@ Tree::
     ├── VendorUnavailable      may be tried again, not before ``retry_after`` seconds; nothing happened
     │   └── ReplyLost          the request may have been carried out: the reply never came, or cannot be read
     └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
+        ├── ContentRefused     what was asked for, not who asks: other content, or another vendor, may be accepted
         └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
 
 A client raises; it never returns an empty list for an outage. Messages are one sentence with the remedy.
@@ -58,6 +59,10 @@ class VendorRefused(VendorError):
         super().__init__(message, vendor=vendor, code=code)
         self.cost_micros = cost_micros
         self.request_id = request_id
+
+
+class ContentRefused(VendorRefused):
+    """This will not be made: the vendor's policy forbids it, or its job failed."""
 
 
 class QuotaExhausted(VendorRefused):

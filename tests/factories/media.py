@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import wave
 from dataclasses import dataclass
 from functools import cache
@@ -86,6 +87,13 @@ def save_still(path: Path, number: int, size: tuple[int, int] = (432, 768)) -> P
         draw.ellipse((left, top, left + int(side) // 3 + 8, top + int(side) // 3 + 8), fill=tuple(map(int, colour)))
     picture.save(path)
     return path
+
+
+@cache
+def jpeg(number: int = 0, size: tuple[int, int] = (180, 320)) -> bytes:
+    """A small 9:16 picture as the bytes of a JPEG."""
+    with tempfile.TemporaryDirectory() as folder:
+        return save_still(Path(folder) / "still.jpg", number, size).read_bytes()
 
 
 def recipe_in(folder: Path, *, profile: str = "light") -> Recipe:

@@ -192,7 +192,7 @@ def _checked(endpoint: str, asked: dict[str, Any]) -> bytes:
         raise _Invalid(
             "content_policy_violation", "prompt", "The content could not be processed: flagged by a content checker."
         )
-    if endpoint.startswith("text"):
+    if "image_url" not in _ENDPOINTS[endpoint]:
         return _drawn(prompt, str(asked.get("aspect_ratio", "16:9")))
     address = asked.get("image_url")
     if not isinstance(address, str) or not address:

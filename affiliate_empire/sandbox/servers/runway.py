@@ -103,7 +103,7 @@ class _Runway:
         told = {name: value for name, value in asked.items() if name != "promptImage"} | {"credits": credits}
         told["prompt"] = told.get("promptText")
         self.footage.take(task_id, asked["model"], told, picture, prices.runway_micros(credits), failure)
-        return JSONResponse({"id": task_id})
+        return JSONResponse({"id": task_id, "estimatedCost": {"credits": credits}})
 
     async def task(self, request: Request) -> Response:
         try:
