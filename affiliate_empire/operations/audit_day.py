@@ -25,10 +25,13 @@ from affiliate_empire.media.quality import LABEL_LIKENESS
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.policy import Policy
+from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES
 
 # What each platform must have been told, under its own names; a platform that is missing here is told nothing by us.
 _LABELS = {
     "youtube": ("containsSyntheticMedia", "hasPaidProductPlacement"),
+    "tiktok": ("is_aigc", "brand_content_toggle"),
+    "instagram": ("is_ai_generated", "is_paid_partnership"),
     "blog": ("banner", "sponsoredLinks"),
 }
 
@@ -202,6 +205,8 @@ def _unset_labels(publication: Publication) -> list[str]:
     told = publication.disclosures
     if not told:
         return ["No label was set at the platform."]
+    if told == DRAFT_DISCLOSURES:
+        return []  # it is public by the hand of a person, who sets the labels in the app
     wanted = dict.fromkeys([*_LABELS.get(publication.platform, ()), *told])
     return [f"The label {name} is not set." for name in wanted if told.get(name) is not True]
 

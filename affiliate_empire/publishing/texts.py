@@ -17,6 +17,9 @@ from affiliate_empire.policy import Policy
 TITLE_CHARACTERS = 100
 DESCRIPTION_BYTES = 5000
 TAG_CHARACTERS = 500
+# TikTok: post_info.title 2,200 UTF-16 units. Instagram: 2,200 characters, 5 hashtags, of which "#ad" is one.
+CAPTION_UNITS = 2200
+CAPTION_HASHTAGS = 5
 
 _ANGLE = re.compile(r"[<>]")  # YouTube refuses them in titles and descriptions
 _SPACE = re.compile(r"\s+")
@@ -59,6 +62,24 @@ def video_text(script: Script, *, hub_url: str, link_url: str, policy: Policy) -
     return VideoText(_title(script.title), description, _tags(script.hashtags))
 
 
+@dataclass(frozen=True)
+class CaptionText:
+    """What stands below a video where a caption is all there is. ``caption`` begins with the disclosure."""
+
+    title: str
+    caption: str
+
+
+def caption_text(script: Script, *, hub_url: str, link_url: str, policy: Policy) -> CaptionText:
+    """A video's caption: disclosure, title, description, addresses, hashtags. Arguments as of ``video_text``."""
+    disclosure, title = policy.disclosure("text"), _title(script.title)
+    hashtags = " ".join(f"#{tag}" for tag in script.hashtags[: CAPTION_HASHTAGS - disclosure.count("#")])
+    head = f"{disclosure}\n\n{_untagged(title)}\n\n"
+    tail = f"\n\nEverything shown, in one place: {typed_address(hub_url)}\nThis product: {link_url}\n\n{hashtags}"
+    room = CAPTION_UNITS - _utf16_units(head + tail)
+    return CaptionText(title, f"{head}{_cut_to_units(_untagged(_plain(script.description)), room)}{tail}".rstrip())
+
+
 def post_text(post: Post, *, piece_id: str, policy: Policy) -> PostText:
     """A post's address in the repository, its commit message, and the text recorded for it."""
     address = slug(post.title, piece_id)
@@ -99,3 +120,18 @@ def _plain(text: str) -> str:
 
 def _cut_to_bytes(text: str, room: int) -> str:
     return text if len(text.encode()) <= room else text.encode()[: max(0, room - 3)].decode(errors="ignore") + "…"
+
+
+def _untagged(text: str) -> str:
+    """Without signs that would make a hashtag of a word: their number is limited."""
+    return text.replace("#", "")
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _cut_to_units(text: str, room: int) -> str:
+    if _utf16_units(text) <= room:
+        return text
+    return text.encode("utf-16-le")[: 2 * max(0, room - 1)].decode("utf-16-le", errors="ignore") + "…"

@@ -89,11 +89,12 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 def open_client(world: RunningWorld, **changes: Any) -> InstagramClient:
     token = changes.pop("token", SANDBOX_KEYS["instagram_access_token"])
+    defaults: dict[str, Any] = {"clock": FixedClock(START), "timeout": 10.0, "pause": lambda seconds: None}
     return InstagramClient(
         f"{world.url}/instagram",
         f"{world.url}/instagram_upload",
         credentials=lambda: InstagramCredentials(USER, token),
-        **({"clock": FixedClock(START), "timeout": 10.0, "pause": lambda seconds: None} | changes),
+        **(defaults | changes),
     )
 
 
@@ -108,9 +109,9 @@ def processed(client: InstagramClient, path: Path, **changes: Any) -> str:
 def ask(world: RunningWorld, method: str, path: str, **parameters: Any) -> tuple[int, dict[str, Any]]:
     """A call by hand, as any other client could make it."""
     headers = {"Authorization": f"Bearer {SANDBOX_KEYS['instagram_access_token']}"}
-    where = {"params": parameters} if method == "GET" else {"data": parameters}
+    query, form = (parameters, None) if method == "GET" else (None, parameters)
     with httpx.Client(trust_env=False, timeout=10, headers=headers) as http:
-        reply = http.request(method, f"{world.url}{path}", **where)
+        reply = http.request(method, f"{world.url}{path}", params=query, data=form)
     return reply.status_code, reply.json()
 
 

@@ -18,6 +18,7 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Program, PromptVersion, Publication
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.post_to_blog import BlogPoster
+from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
@@ -25,6 +26,7 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials
 from affiliate_empire.vendors.product_feed import ProductFeedClient
 from affiliate_empire.vendors.world_clock import WorldClock
 from affiliate_empire.vendors.youtube import YouTubeClient
@@ -59,6 +61,16 @@ class Business:
             timeout=30,
             pause=lambda seconds: None,
         )
+        self.instagram = InstagramClient(
+            f"{self.world_url}/instagram",
+            f"{self.world_url}/instagram_upload",
+            credentials=lambda: InstagramCredentials(
+                SANDBOX_KEYS["instagram_user_id"], SANDBOX_KEYS["instagram_access_token"]
+            ),
+            clock=self.clock,
+            timeout=30,
+            pause=lambda seconds: None,
+        )
         self.blog = BlogClient(
             str(Path(self.home) / "world" / "blog.git"), Path(self.home) / "blog", f"{self.world_url}/blog"
         )
@@ -70,12 +82,16 @@ class Business:
         policy = load_policy()
         self.posters: dict[str, Poster] = {
             "youtube": YouTubePoster(self.youtube, clock=self.clock, media=self.media, policy=policy),
+            "instagram": InstagramPoster(
+                self.instagram, clock=self.clock, media=self.media, policy=policy, media_public_url=None
+            ),
             "blog": BlogPoster(self.blog, clock=self.clock, policy=policy),
         }
         self.feed = ProductFeedClient(f"{self.world_url}/merchant/feed.tsv")
 
     def close(self) -> None:
         self.youtube.close()
+        self.instagram.close()
         self.impact.close()
         self.clock.close()
         self.ledger.dispose()
@@ -103,11 +119,11 @@ class Business:
 
 
 def open_business(ledger: Ledger, world_url: str, home: Path) -> Business:
-    """Two accounts, a programme and a product of the world's feed; no piece yet."""
+    """An account on each platform, a programme and a product of the world's feed; no piece yet."""
     business = Business(ledger.url, world_url, str(home))
     page = f"{world_url}/merchant/products/HP-1002"
     with ledger.begin() as session:
-        for platform in ("youtube", "blog"):
+        for platform in ("youtube", "tiktok", "instagram", "blog"):
             session.add(
                 Account(account_id=f"{platform}:gearlab", platform=platform, handle="gearlab", display_name="Gear Lab")
             )
@@ -163,7 +179,9 @@ def open_business(ledger: Ledger, world_url: str, home: Path) -> Business:
     return business
 
 
-def add_video(business: Business, path: Path, *, piece_id: str = "pc_video", slot_at: datetime = SLOT) -> str:
+def add_video(
+    business: Business, path: Path, *, piece_id: str = "pc_video", slot_at: datetime = SLOT, platform: str = "youtube"
+) -> str:
     """A piece whose video is ready."""
     script = {
         "title": "Eighteen settings, one grinder?",
@@ -173,7 +191,7 @@ def add_video(business: Business, path: Path, *, piece_id: str = "pc_video", slo
         "hashtags": ["coffee", "grinder", "kitchen"],
     }
     sha256 = business.media.save(path, "video/mp4")
-    _add_piece(business, piece_id, "video", "youtube", slot_at)
+    _add_piece(business, piece_id, "video", platform, slot_at)
     with business.ledger.begin() as session:
         session.add(_artifact(piece_id, "script", content=script))
         session.add(_artifact(piece_id, "video", sha256=sha256, media_type="video/mp4"))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from affiliate_empire.compliance import check_description, check_page
 from affiliate_empire.content import Post, Scene, Script, Section
 from affiliate_empire.policy import load_policy
-from affiliate_empire.publishing.flags import affiliate_video_flags
-from affiliate_empire.publishing.texts import post_text, typed_address, video_text
+from affiliate_empire.publishing.flags import affiliate_reel_flags, affiliate_tiktok_flags, affiliate_video_flags
+from affiliate_empire.publishing.texts import caption_text, post_text, typed_address, video_text
 
 POLICY = load_policy()
 HUB = "https://go.gearlab.example/h/gearlab"
@@ -38,6 +38,23 @@ def test_a_description_discloses_first_and_then_leads_on() -> None:
     assert typed_address("http://127.0.0.1:8100/h/gearlab/") == "127.0.0.1:8100/h/gearlab"
 
 
+def test_a_caption_discloses_first_and_says_all_the_rest() -> None:
+    text = caption_text(script(), hub_url=HUB, link_url=LINK, policy=POLICY)
+    assert text.title == "Is the Canvas Daypack for You?"
+    assert text.caption.split("\n") == [
+        POLICY.disclosure("text"),
+        "",
+        "Is the Canvas Daypack for You?",
+        "",
+        "A daypack, in facts.",
+        "",
+        "Everything shown, in one place: go.gearlab.example/h/gearlab",
+        f"This product: {LINK}",
+        "",
+        "#daypack #travel",
+    ]
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6000)
 
 
@@ -54,6 +71,11 @@ def test_no_script_breaks_the_platforms_limits_or_loses_the_disclosure(
     assert not set("<>") & set(text.title + text.description)
     assert check_description(text.description, POLICY) == []
     assert LINK in text.description
+    caption = caption_text(said, hub_url=HUB, link_url=LINK, policy=POLICY).caption
+    assert len(caption.encode("utf-16-le")) <= 2 * 2200
+    assert caption.count("#") <= 5
+    assert check_description(caption, POLICY) == []
+    assert LINK in caption
 
 
 def test_a_post_has_its_own_address_and_a_message_that_names_its_piece() -> None:
@@ -71,3 +93,15 @@ def test_the_flags_say_what_the_videos_are() -> None:
     flags = affiliate_video_flags()
     assert flags.as_disclosures() == {"containsSyntheticMedia": True, "hasPaidProductPlacement": True}
     assert (flags.self_declared_made_for_kids, flags.notify_subscribers) == (False, False)
+
+
+def test_tiktoks_flags_say_what_the_videos_are() -> None:
+    flags = affiliate_tiktok_flags()
+    assert flags.as_disclosures() == {"is_aigc": True, "brand_content_toggle": True}
+    assert (flags.privacy_level, flags.brand_organic_toggle) == ("PUBLIC_TO_EVERYONE", False)
+
+
+def test_instagrams_flags_say_what_the_videos_are() -> None:
+    flags = affiliate_reel_flags()
+    assert flags.as_disclosures() == {"is_ai_generated": True, "is_paid_partnership": True}
+    assert flags.share_to_feed is True
