@@ -1,7 +1,7 @@
-"""What this world's vendors of language models share: their writer and its weather, token counts, strict schemas.
+"""What this world's vendors of language models share: their writer and its temper, token counts, strict schemas.
 
 A server (``servers.openai``, ``servers.anthropic``) reads its vendor's request, asks here, and answers in its vendor's
-form. ``/_world/weather`` sets how often the writer misbehaves, for all of them.
+form. ``/_world/writer`` sets how often the writer misbehaves, for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from affiliate_empire.sandbox.writer import Weather, Writer
+from affiliate_empire.sandbox.writer import Temper, Writer
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -71,7 +71,7 @@ class LanguageModel:
             limit: most output tokens, the reasoning included.
             rng: of ``draw``.
         """
-        written = Writer(_weather(self._world)).write(prompt, schema, rng)
+        written = Writer(_temper(self._world)).write(prompt, schema, rng)
         if written.refusal is not None:
             text = ""
         else:
@@ -89,21 +89,21 @@ class LanguageModel:
         return Answer(text, written.refusal, cut, thought, output)
 
 
-def weather_route(world: World) -> BaseRoute:
-    """``/_world/weather``: how the writer misbehaves, as fractions of calls, kept over restarts."""
+def writer_route(world: World) -> BaseRoute:
+    """``/_world/writer``: how the writer misbehaves, as fractions of calls, kept over restarts."""
 
-    async def weather(request: Request) -> Response:
+    async def temper(request: Request) -> Response:
         if request.method == "PUT":
             try:
-                wish = Weather(**json.loads(await request.body()))
+                wish = Temper(**json.loads(await request.body()))
                 if not all(0 <= rate <= 1 for rate in asdict(wish).values()):
                     raise ValueError("rates lie between 0 and 1")
             except (ValueError, TypeError) as error:
                 return JSONResponse({"error": str(error)}, status_code=400)
-            world.store.save_fact("writer.weather", json.dumps(asdict(wish)))
-        return JSONResponse(asdict(_weather(world)))
+            world.store.save_fact("writer.temper", json.dumps(asdict(wish)))
+        return JSONResponse(asdict(_temper(world)))
 
-    return Route("/_world/weather", weather, methods=["GET", "PUT"])
+    return Route("/_world/writer", temper, methods=["GET", "PUT"])
 
 
 def tokens(text: str) -> int:
@@ -144,9 +144,9 @@ def _first(problems: Any) -> Any:
     return next((problem for problem in problems if problem is not None), None)
 
 
-def _weather(world: World) -> Weather:
-    kept = world.store.fact("writer.weather")
-    return Weather(**json.loads(kept)) if kept else Weather()
+def _temper(world: World) -> Temper:
+    kept = world.store.fact("writer.temper")
+    return Temper(**json.loads(kept)) if kept else Temper()
 
 
 def _digest(path: str, body: bytes) -> str:

@@ -21,7 +21,7 @@ from affiliate_empire.sandbox.accounts import Accounts, Standing
 from affiliate_empire.sandbox.catalog import Catalog, open_catalog
 from affiliate_empire.sandbox.clock import Clock, stamp
 from affiliate_empire.sandbox.faults import FaultLayer, Faults
-from affiliate_empire.sandbox.language_model import weather_route
+from affiliate_empire.sandbox.language_model import writer_route
 from affiliate_empire.sandbox.market import Market
 from affiliate_empire.sandbox.servers import (
     anthropic,
@@ -161,7 +161,7 @@ class World:
 
 def build_app(world: World) -> ASGIApp:
     """The web app: control and witness, then every vendor behind the faults."""
-    routes = [*control.routes(world), *witness.routes(world), weather_route(world)]
+    routes = [*control.routes(world), *witness.routes(world), writer_route(world)]
     for server in SERVERS:
         routes.extend(server.routes(world))
     return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults)

@@ -2,7 +2,7 @@
 
 It reads hook style, length, tone, product and numbered facts out of the prompt's text (``Brief``), composes from the
 facts, and pours the result into whatever JSON schema it was handed, by field names. A better prompt therefore makes a
-better text. It misbehaves as models do, at the rates of a ``Weather``: it rambles until it is cut off, refuses, or
+better text. It misbehaves as models do, at the rates of a ``Temper``: it rambles until it is cut off, refuses, or
 claims something that no fact states. It neither counts tokens nor speaks HTTP (``servers.openai``).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Weather:
+class Temper:
     """How often a call goes wrong by itself, as fractions of calls."""
 
     truncated: float = 0.01
@@ -23,7 +23,7 @@ class Weather:
     invented_claim: float = 0.02
 
 
-FAIR = Weather(0.0, 0.0, 0.0)
+FAIR = Temper(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -243,23 +243,23 @@ _INVENTIONS = (
 class Writer:
     """Writes by prompt. Holds no state: the same prompt with the same generator gives the same text."""
 
-    def __init__(self, weather: Weather | None = None) -> None:
-        self.weather = weather or Weather()
+    def __init__(self, temper: Temper | None = None) -> None:
+        self.temper = temper or Temper()
 
     def write(self, prompt: str, schema: dict[str, Any] | None, rng: random.Random) -> Written:
         """Answer a prompt with a document that fits ``schema`` (a JSON schema), or with plain text if there is none."""
-        luck, weather = rng.random(), self.weather
-        if luck < weather.refusal:
+        luck, temper = rng.random(), self.temper
+        if luck < temper.refusal:
             return Written(refusal="I'm sorry, but I can't help with that request.")
-        luck -= weather.refusal
+        luck -= temper.refusal
         brief = read_brief(prompt)
         wants_sections = "sections" in str((schema or {}).get("properties", {}).keys())
         piece = _compose_post(brief, rng) if wants_sections else _compose_script(brief, rng)
-        if weather.truncated <= luck < weather.truncated + weather.invented_claim:
+        if temper.truncated <= luck < temper.truncated + temper.invented_claim:
             victim = rng.choice(piece.parts)
             victim.narration = f"{victim.narration} {rng.choice(_INVENTIONS).format(kind=brief.kind)}"
         document = fill(schema, piece, rng) if schema is not None else " ".join(part.narration for part in piece.parts)
-        return Written(document=document, rambling=luck < weather.truncated)
+        return Written(document=document, rambling=luck < temper.truncated)
 
 
 def _compose_script(brief: Brief, rng: random.Random) -> _Piece:

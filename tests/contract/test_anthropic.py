@@ -53,7 +53,7 @@ def module_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWo
 @pytest.fixture
 def world(module_world: RunningWorld) -> RunningWorld:
     module_world.clear_faults()
-    weather(module_world)
+    temper(module_world)
     return module_world
 
 
@@ -76,8 +76,8 @@ def sdk(world: RunningWorld) -> Iterator[anthropic.Anthropic]:
         yield sdk
 
 
-def weather(world: RunningWorld, **rates: float) -> None:
-    httpx.put(f"{world.url}/_world/weather", json=FAIR | rates, trust_env=False).raise_for_status()
+def temper(world: RunningWorld, **rates: float) -> None:
+    httpx.put(f"{world.url}/_world/writer", json=FAIR | rates, trust_env=False).raise_for_status()
 
 
 def charges(world: RunningWorld) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_the_unmodified_sdk_accepts_every_reply_strictly(sdk: anthropic.Anthropi
     assert isinstance(message, Message)
     assert (message.stop_reason, message.usage.service_tier) == ("end_turn", "standard")
     assert json.loads(message.content[-1].text)["sections"]  # type: ignore[union-attr]
-    weather(world, refusal=1.0)
+    temper(world, refusal=1.0)
     message = sdk.messages.create(model=MODEL, max_tokens=500, messages=[{"role": "user", "content": PROMPT}])
     assert (message.stop_reason, message.stop_details is not None) == ("refusal", True)
     assert MODEL in [model.id for model in sdk.models.list()]
@@ -261,14 +261,14 @@ def test_a_truncated_answer_keeps_its_cost(client: AnthropicClient, world: Runni
         write(client, max_output_tokens=150)
     assert refused.value.code == "max_tokens"
     assert refused.value.cost_micros == charges(world)[-1]["micros"] >= 150 * 10
-    weather(world, truncated=1.0)
+    temper(world, truncated=1.0)
     with pytest.raises(VendorRefused) as refused:
         write(client)
     assert refused.value.cost_micros == charges(world)[-1]["micros"] >= 3000 * 10
 
 
 def test_a_refusal_keeps_its_cost_and_its_reason(client: AnthropicClient, world: RunningWorld) -> None:
-    weather(world, refusal=1.0)
+    temper(world, refusal=1.0)
     with pytest.raises(VendorRefused, match="can't help") as refused:
         write(client)
     assert refused.value.code == "refusal"

@@ -59,7 +59,7 @@ def module_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWo
 @pytest.fixture
 def world(module_world: RunningWorld) -> RunningWorld:
     module_world.clear_faults()
-    weather(module_world)
+    temper(module_world)
     return module_world
 
 
@@ -82,8 +82,8 @@ def sdk(world: RunningWorld) -> Iterator[openai.OpenAI]:
         yield sdk
 
 
-def weather(world: RunningWorld, **rates: float) -> None:
-    httpx.put(f"{world.url}/_world/weather", json=FAIR | rates, trust_env=False).raise_for_status()
+def temper(world: RunningWorld, **rates: float) -> None:
+    httpx.put(f"{world.url}/_world/writer", json=FAIR | rates, trust_env=False).raise_for_status()
 
 
 def charges(world: RunningWorld) -> list[dict[str, Any]]:
@@ -274,8 +274,8 @@ def test_a_truncated_answer_keeps_its_cost(client: OpenAIClient, world: RunningW
     assert refused.value.cost_micros == charges(world)[-1]["micros"] > 0
 
 
-def test_the_weather_can_cut_an_answer_that_had_room(client: OpenAIClient, world: RunningWorld) -> None:
-    weather(world, truncated=1.0)
+def test_a_bad_temper_can_cut_an_answer_that_had_room(client: OpenAIClient, world: RunningWorld) -> None:
+    temper(world, truncated=1.0)
     with pytest.raises(VendorRefused) as refused:
         write(client)
     assert refused.value.code == "max_output_tokens"
@@ -283,7 +283,7 @@ def test_the_weather_can_cut_an_answer_that_had_room(client: OpenAIClient, world
 
 
 def test_a_refusal_keeps_its_cost(client: OpenAIClient, world: RunningWorld) -> None:
-    weather(world, refusal=1.0)
+    temper(world, refusal=1.0)
     with pytest.raises(VendorRefused) as refused:
         write(client)
     assert refused.value.code == "refusal"

@@ -132,8 +132,8 @@ class Workshop:
             assert exceeded(session) == []
             return list(session.scalars(select(Effect).where(Effect.cost_micros > 0).order_by(Effect.key)))
 
-    def weather(self, **rates: float) -> None:
-        httpx.put(f"{self.world.url}/_world/weather", json=FAIR | rates, trust_env=False).raise_for_status()
+    def temper(self, **rates: float) -> None:
+        httpx.put(f"{self.world.url}/_world/writer", json=FAIR | rates, trust_env=False).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorld]:
 def workshop(ledger: Ledger, world: RunningWorld, tmp_path: Path) -> Iterator[Workshop]:
     world.clear_faults()
     shop = Workshop(ledger, world, tmp_path)
-    shop.weather()
+    shop.temper()
     yield shop
     shop.close()
 
@@ -303,12 +303,12 @@ def test_a_wrong_key_is_no_fault_of_the_piece(workshop: Workshop) -> None:
         workshop.script(piece)
 
 
-@pytest.mark.parametrize("weather", [{"invented_claim": 1.0}, {"truncated": 1.0}, {"refusal": 1.0}])
+@pytest.mark.parametrize("temper", [{"invented_claim": 1.0}, {"truncated": 1.0}, {"refusal": 1.0}])
 def test_a_model_that_never_behaves_costs_three_answers_and_rejects_the_piece(
-    workshop: Workshop, weather: dict[str, float]
+    workshop: Workshop, temper: dict[str, float]
 ) -> None:
     piece = plan_piece(workshop.ledger)
-    workshop.weather(**weather)
+    workshop.temper(**temper)
     with pytest.raises(PieceRejected):
         workshop.script(piece)
     assert len(workshop.charged()) == 3
@@ -320,14 +320,14 @@ def test_a_model_that_never_behaves_costs_three_answers_and_rejects_the_piece(
         assert session.scalars(select(Artifact)).all() == []
 
 
-@pytest.mark.parametrize("weather", [{"invented_claim": 1.0}, {"truncated": 1.0}, {"refusal": 1.0}])
-def test_one_bad_answer_is_repaired(workshop: Workshop, weather: dict[str, float]) -> None:
+@pytest.mark.parametrize("temper", [{"invented_claim": 1.0}, {"truncated": 1.0}, {"refusal": 1.0}])
+def test_one_bad_answer_is_repaired(workshop: Workshop, temper: dict[str, float]) -> None:
     piece = plan_piece(workshop.ledger)
-    workshop.weather(**weather)
+    workshop.temper(**temper)
     cleared = threading.Event()
 
     class Clearing(OpenAIClient):
-        """The weather clears after the first answer."""
+        """The model calms down after the first answer."""
 
         def write_json(self, **call: Any) -> Any:
             try:
@@ -335,7 +335,7 @@ def test_one_bad_answer_is_repaired(workshop: Workshop, weather: dict[str, float
             finally:
                 if not cleared.is_set():
                     cleared.set()
-                    workshop.weather()
+                    workshop.temper()
 
     workshop.use(Clearing(f"{workshop.world.url}/openai/v1", key("openai"), timeout=20))
     script = Script.model_validate(workshop.script(piece).content)

@@ -1,4 +1,4 @@
-"""The world's writer, painter and voice: they obey what they are asked, and misbehave only as the weather says."""
+"""The world's writer, painter and voice: they obey what they are asked, and misbehave only as their temper says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from affiliate_empire.sandbox.catalog import open_catalog
 from affiliate_empire.sandbox.drawings import DRAWINGS, HUES
 from affiliate_empire.sandbox.painter import paint, setting_of, subject_of
 from affiliate_empire.sandbox.speech import clauses
-from affiliate_empire.sandbox.writer import FAIR, Weather, Writer, read_brief
+from affiliate_empire.sandbox.writer import FAIR, Temper, Writer, read_brief
 
 POLICY = load_policy()
 DISCLOSURE = POLICY.disclosure("spoken")
@@ -36,11 +36,11 @@ FACTS = {
 }
 
 
-def ask(version: str, facts: dict[str, str], product: str, weather: Weather = FAIR, seed: int = 1) -> Any:
+def ask(version: str, facts: dict[str, str], product: str, temper: Temper = FAIR, seed: int = 1) -> Any:
     template = next(one for one in load_library() if one.prompt_version == version)
     prompt = render(template.template, facts, product=product, niche="kitchen")
     schema = script_schema() if template.kind == "video" else post_schema()
-    return Writer(weather).write(f"{prompt.system}\n\n{prompt.user}", schema, random.Random(seed))
+    return Writer(temper).write(f"{prompt.system}\n\n{prompt.user}", schema, random.Random(seed))
 
 
 # ---------------------------------------------------------------------------------------------- the writer
@@ -126,9 +126,9 @@ def test_it_fills_a_schema_it_has_never_seen() -> None:
     assert all(shot.picture != shot.text for shot in advert.shots)
 
 
-def test_the_weather_decides_how_often_it_misbehaves() -> None:
-    weather = Weather(truncated=0.1, refusal=0.05, invented_claim=0.2)
-    seen = [ask("video/question-hook@1", FACTS, "Burr Coffee Grinder", weather, seed) for seed in range(600)]
+def test_its_temper_decides_how_often_it_misbehaves() -> None:
+    temper = Temper(truncated=0.1, refusal=0.05, invented_claim=0.2)
+    seen = [ask("video/question-hook@1", FACTS, "Burr Coffee Grinder", temper, seed) for seed in range(600)]
     refused = sum(one.refusal is not None for one in seen)
     rambling = sum(one.rambling for one in seen)
     invented = sum(
