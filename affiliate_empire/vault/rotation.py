@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.vault.store import Secret, Vault
-from affiliate_empire.vendors.errors import VendorRefused
+from affiliate_empire.vendors.errors import CredentialsRejected, VendorRefused
 from affiliate_empire.vendors.oauth import Grant
 
 _MARGIN = timedelta(minutes=5)  # a token is not used in its last minutes: the call it is for takes time
@@ -74,7 +74,7 @@ class RotatingTokens:
             subject = f"{secret['vendor']}: access was refused"
             alert_id = derived_id("al", self._name, "refused", origin)
             self._vault.alert(alert_id, subject, secret["refused"], self._clock.now())
-            raise VendorRefused(secret["refused"], vendor=secret["vendor"], code="invalid_grant")
+            raise CredentialsRejected(secret["refused"], vendor=secret["vendor"], code="invalid_grant")
         return str(secret["access_token"])
 
 

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 
 from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.vendors.completion import Completion, TokenUsage, read_document
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import checked_key, connection_failure, is_loopback
 
 if TYPE_CHECKING:
@@ -200,7 +206,7 @@ def _refused_or_unavailable(error: APIStatusError, model: str) -> VendorError:
             retry_after=wait,
         )
     if status == 401:
-        return VendorRefused(f"Anthropic does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
+        return CredentialsRejected(f"Anthropic does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
     if status == 403:
         return VendorRefused(
             f"Anthropic does not let this workspace use the model {model}: allow it in the console or {_KEY_HINT}.",

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from affiliate_empire.kernel.errors import Misconfigured
-from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, VendorRefused, VendorUnavailable
 
 _VENDOR = "blog"
 _BRANCH = "main"
@@ -242,7 +242,7 @@ class BlogClient:
         if any(
             sign in said for sign in ("Authentication failed", "Permission denied", "could not read Username", "403")
         ):
-            return VendorRefused(
+            return CredentialsRejected(
                 f"The blog's remote does not accept our credentials ({_last_line(said)}): set up git access to it.",
                 vendor=_VENDOR,
                 code="credentials",

@@ -39,15 +39,13 @@ class Clip:
 
 
 class ClipClient(Protocol):
-    """A vendor that makes clips from a still: one paid submit, then a job to ask. Retries nothing."""
+    """A vendor that makes clips from a still: one paid submit, then a job to ask. Retries nothing.
+
+    ``vendor`` is its key in the ledger, ``job_page`` where its owner sees what was begun.
+    """
 
     vendor: str
     job_page: str
-
-    @property
-    def configured(self) -> bool:
-        """Whether there is a key to ask with."""
-        ...
 
     def require_key(self) -> None:
         """Raises ``Misconfigured`` or ``VendorRefused`` when nothing can be submitted with the key there is."""

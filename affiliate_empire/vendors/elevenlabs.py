@@ -18,7 +18,13 @@ import httpx
 from pydantic import ValidationError
 
 from affiliate_empire.policy import Policy, load_policy
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import checked_key, is_loopback, transport_failure
 
 if TYPE_CHECKING:
@@ -169,7 +175,7 @@ def _refused_or_unavailable(error: Any, voice_id: str, model: str) -> VendorErro
             code=code,
         )
     if status == 401:
-        return VendorRefused(f"ElevenLabs does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
+        return CredentialsRejected(f"ElevenLabs does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
     if status == 429 or code in ("too_many_concurrent_requests", "system_busy"):
         wait = _retry_after(error.headers or {})
         when = f"in {wait:.0f} s" if wait is not None else "later"

@@ -7,6 +7,8 @@ Tree::
     │   └── ReplyLost          the request may have been carried out: the reply never came, or cannot be read
     └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
         ├── ContentRefused     what was asked for, not who asks: other content, or another vendor, may be accepted
+        ├── CredentialsRejected   who asks: the key or grant is not accepted; with a new one the same may be sent
+        ├── AccountRestricted  who asks: the platform does not let this account post
         └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
 
 A client raises; it never returns an empty list for an outage. Messages are one sentence with the remedy.
@@ -63,6 +65,14 @@ class VendorRefused(VendorError):
 
 class ContentRefused(VendorRefused):
     """This will not be made: the vendor's policy forbids it, or its job failed."""
+
+
+class CredentialsRejected(VendorRefused):
+    """The key, token or grant is not accepted. The message names what is to be renewed."""
+
+
+class AccountRestricted(VendorRefused):
+    """The platform has restricted, suspended or closed the account. Only its owner and the platform can end that."""
 
 
 class QuotaExhausted(VendorRefused):

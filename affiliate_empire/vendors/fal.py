@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 
-from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.vendors.clips import Clip, JobStatus, as_data_uri, fetch_file
 from affiliate_empire.vendors.errors import (
     ContentRefused,
+    CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
     VendorError,
@@ -54,13 +54,6 @@ class FalClient:
 
     def close(self) -> None:
         self._http.close()
-
-    @property
-    def configured(self) -> bool:
-        try:
-            return bool(self._api_key())
-        except Misconfigured:
-            return False
 
     def require_key(self) -> None:
         self._authorization()
@@ -161,7 +154,7 @@ def _error(response: httpx.Response) -> VendorError:
             code=str(status),
         )
     if status == 401:
-        return VendorRefused(f"fal does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
+        return CredentialsRejected(f"fal does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
     if status in (402, 403) and any(word in said.lower() for word in ("balance", "locked", "billing")):
         return QuotaExhausted(
             "fal's balance is used up: top it up at fal.ai/dashboard/billing.", vendor=_VENDOR, code="403"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from affiliate_empire.vendors.errors import ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, VendorUnavailable
 
 # Failures that happen before a request's first byte leaves this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -58,11 +58,11 @@ def checked_key(api_key: Callable[[], str], *, vendor: str, name: str, hint: str
 
     Raises:
         Misconfigured: there is none (``api_key`` says so).
-        VendorRefused: it has characters that no key has; nothing was sent.
+        CredentialsRejected: it has characters that no key has; nothing was sent.
     """
     key = api_key()
     if not key.isascii() or not key.isprintable() or not key.strip():
-        raise VendorRefused(f"The {name} key has impossible characters: {hint}.", vendor=vendor)
+        raise CredentialsRejected(f"The {name} key has impossible characters: {hint}.", vendor=vendor)
     return key
 
 

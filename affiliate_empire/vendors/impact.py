@@ -13,7 +13,13 @@ from typing import Any
 
 import httpx
 
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
 
 _VENDOR = "impact"
@@ -152,7 +158,7 @@ class ImpactClient:
                 retry_after=retry_after(response),
             )
         if status == 401:
-            return VendorRefused(
+            return CredentialsRejected(
                 "impact.com rejected the credentials: check EMPIRE_IMPACT_ACCOUNT_SID and EMPIRE_IMPACT_AUTH_TOKEN.",
                 vendor=_VENDOR,
                 code="401",

@@ -23,7 +23,15 @@ import httpx
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.vendors.counts import PostCounts, PostState
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import checked_key, is_loopback, retry_after, transport_failure
 
 _VENDOR = "instagram"
@@ -390,13 +398,13 @@ class InstagramClient:
                 resets_at=resets_at,
             )
         if code in _BAD_TOKEN:
-            return VendorRefused(
+            return CredentialsRejected(
                 f"Instagram rejected the token ({message}): {_REMEDY}.",
                 vendor=_VENDOR,
                 code=known,
             )
         if subcode in _RESTRICTED or code == 25:
-            return VendorRefused(
+            return AccountRestricted(
                 f"Instagram restricts the account ({message}): open the Instagram app and follow its notice.",
                 vendor=_VENDOR,
                 code=known,
@@ -422,7 +430,7 @@ class InstagramClient:
                 retry_after=retry_after(response),
             )
         if code in _PERMISSION:
-            return VendorRefused(
+            return CredentialsRejected(
                 f"The Instagram token lacks a permission ({message}): connect the account again with "
                 "instagram_basic, instagram_content_publish and instagram_manage_insights.",
                 vendor=_VENDOR,
@@ -443,7 +451,7 @@ def _upload_error(response: httpx.Response) -> VendorError:
         return _unreadable(f"the status {response.status_code} to the upload")
     kind, message = str(debug.get("type")), debug.get("message") or "no reason given"
     if kind == "NotAuthorizedError":
-        return VendorRefused(
+        return CredentialsRejected(
             f"Instagram rejected the token ({message}): {_REMEDY}.",
             vendor=_VENDOR,
             code=kind,

@@ -19,7 +19,13 @@ from pydantic import BaseModel, ValidationError
 
 from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.vendors.completion import Completion, TokenUsage, read_document
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import checked_key, connection_failure, is_loopback
 
 if TYPE_CHECKING:
@@ -312,7 +318,7 @@ def _refused_or_unavailable(error: APIStatusError, what: str) -> VendorError:
     code = str(error.code or status)
     said = str((error.body or {}).get("message", "") if isinstance(error.body, dict) else "").rstrip(".")
     if status == 401:
-        return VendorRefused(f"OpenAI does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
+        return CredentialsRejected(f"OpenAI does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code=code)
     if status == 403:
         return VendorRefused(
             f"OpenAI does not let this project use {what}: allow it in the project's settings or {_KEY_HINT}.",

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 
-from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.policy import Policy, load_policy
 from affiliate_empire.vendors.clips import Clip, JobStatus, as_data_uri, fetch_file
 from affiliate_empire.vendors.errors import (
     ContentRefused,
+    CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
     VendorError,
@@ -56,13 +56,6 @@ class RunwayClient:
 
     def close(self) -> None:
         self._http.close()
-
-    @property
-    def configured(self) -> bool:
-        try:
-            return bool(self._api_key())
-        except Misconfigured:
-            return False
 
     def require_key(self) -> None:
         self._authorization()
@@ -168,7 +161,7 @@ def _error(response: httpx.Response) -> VendorError:
             code=str(status),
         )
     if status == 401:
-        return VendorRefused(f"Runway does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
+        return CredentialsRejected(f"Runway does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
     if status == 404:
         return VendorRefused("Runway knows no such task or path.", vendor=_VENDOR, code="404")
     if "credit" in said.lower():

@@ -18,7 +18,15 @@ import httpx
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.vendors.counts import PostCounts, PostState
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
 from affiliate_empire.vendors.oauth import Grant, Tokens
 
@@ -34,8 +42,9 @@ _QUOTA = {
     "them there",
     "reached_active_user_cap": "the client's active creators of 24 hours are used up",
 }
+_BANNED = "spam_risk_user_banned_from_posting"
+_OF_TOKEN = ("scope_not_authorized", "access_token_invalid")
 _REMEDIES = {
-    "spam_risk_user_banned_from_posting": "the account may not post: open TikTok and look at its account status",
     "unaudited_client_can_only_post_to_private_accounts": "the client is not audited: set EMPIRE_TIKTOK_ROUTE=inbox, "
     "or have the client audited at developers.tiktok.com",
     "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings",
@@ -134,9 +143,9 @@ class TikTokClient:
         self._http.close()
 
     def url(self, post_id: str, username: str = "") -> str:
-        """Where people watch a post; TikTok finds it by its id, whatever the name. Without an id, the profile."""
-        site = f"{_SITES.get(self._base_url, self._base_url)}/@{username}"
-        return site if is_publish_id(post_id) else f"{site}/video/{post_id}"
+        """Where people watch a post: TikTok finds it by its id, whatever the name. Before it has one, the profile."""
+        profile = f"{_SITES.get(self._base_url, self._base_url)}/@{username or '_'}"
+        return profile if is_publish_id(post_id) else f"{profile}/video/{post_id}"
 
     # ------------------------------------------------------------------ posting
     def fetch_creator_info(self) -> CreatorInfo:
@@ -337,8 +346,15 @@ class TikTokClient:
             return VendorUnavailable(
                 f"TikTok is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
             )
+        if code == _BANNED:
+            return AccountRestricted(
+                f"TikTok has banned the account from posting ({code}): open TikTok and look at its account status.",
+                vendor=_VENDOR,
+                code=code,
+            )
         if code in _REMEDIES:
-            return VendorRefused(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
+            kind = CredentialsRejected if code in _OF_TOKEN else VendorRefused
+            return kind(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
         return VendorRefused(f"TikTok refused the call ({code}): {message}", vendor=_VENDOR, code=code)
 
     def _quota(self, code: str) -> QuotaExhausted:
@@ -398,7 +414,7 @@ class TikTokOAuth:
                 "TikTok's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
             )
         if code or response.status_code >= 400:
-            raise VendorRefused(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
+            raise CredentialsRejected(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
         try:
             return Grant(
                 access_token=answer["access_token"],

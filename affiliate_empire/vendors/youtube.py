@@ -6,8 +6,7 @@ Two ways to the same API, each where it is strongest:
   first byte, the session asked what it holds after a crash, and no hidden second try. google-api-python-client hides
   the session in a request object, resumes only through its private ``_in_error_state``, and with ``num_retries``
   resends a stream that it has already read.
-* The **reads** go through google-api-python-client, built from its own discovery document with our base URL (its
-  ``api_endpoint`` option keeps ``https`` where the world speaks plain http). ``num_retries`` is never set.
+* The **reads** go through google-api-python-client (``affiliate_empire.vendors.google``).
 
 Errors are told apart by YouTube's ``reason``, not by status: the same reason is seen with 400 and with 403. What to
 post and when is decided elsewhere (``affiliate_empire.operations.publish_piece``).
@@ -17,10 +16,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,7 +28,17 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.counts import PostCounts, PostState
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
+from affiliate_empire.vendors.google import GoogleCredentials, GoogleService, GoogleTokens
 from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
 
 _VENDOR = "youtube"
@@ -44,6 +51,7 @@ _SITES = {"https://youtube.googleapis.com": "https://www.youtube.com"}  # the wo
 _QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # the project's quotas reset at midnight Pacific
 
 _DAY_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})
+_RESTRICTED = frozenset({"authenticatedUserAccountSuspended", "authenticatedUserAccountClosed"})
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
@@ -116,17 +124,6 @@ class UploadSessionGone(VendorRefused):
 
 
 @dataclass(frozen=True)
-class VideoStatistics:
-    """A video's counters at the moment of asking. ``raw`` is the resource as received."""
-
-    video_id: str
-    views: int
-    likes: int
-    comments: int
-    raw: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class VideoState:
     """How far a video is: ``upload_status`` is uploaded | processed | failed | rejected | deleted."""
 
@@ -146,6 +143,7 @@ class YouTubeClient:
     Args:
         base_url: ``https://youtube.googleapis.com``, or the world's prefix.
         oauth_url: ``https://oauth2.googleapis.com``, or the world's prefix; the token endpoint is ``/token`` below it.
+        credentials: gives the grant; asked at the first call.
         clock: business time, to say when a full quota opens again.
         timeout: seconds one exchange may be silent.
         pause: how the client waits before it resumes an upload (seconds).
@@ -156,28 +154,25 @@ class YouTubeClient:
         base_url: str,
         oauth_url: str,
         *,
-        client_id: str,
-        client_secret: str,
-        refresh_token: str,
+        credentials: Callable[[], GoogleCredentials],
         clock: Clock,
         timeout: float = 60.0,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
-        self._timeout = timeout
         self._pause = pause
-        self._direct = is_loopback(base_url)
-        self._http = httpx.Client(timeout=timeout, trust_env=not self._direct, follow_redirects=False)
-        self._tokens = _Tokens(
-            f"{oauth_url.rstrip('/')}/token",
-            client_id=client_id,
-            client_secret=client_secret,
-            refresh_token=refresh_token,
-            open_transport=self._open_httplib2,
+        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url), follow_redirects=False)
+        self._tokens = GoogleTokens(oauth_url, credentials, _SCOPES, vendor=_VENDOR, timeout=timeout)
+        self._api = GoogleService(
+            ("youtube", "v3"),
+            base_url,
+            tokens=self._tokens,
+            name="YouTube",
+            vendor=_VENDOR,
+            timeout=timeout,
+            refusal=lambda status, reason, message: self._refusal(status, reason, message, None),
         )
-        self._lock = threading.Lock()
-        self._api: Any = None
 
     def close(self) -> None:
         self._http.close()
@@ -293,21 +288,25 @@ class YouTubeClient:
         raise self._error(response)
 
     # ------------------------------------------------------------------ reads
-    def fetch_statistics(self, video_ids: Sequence[str]) -> dict[str, VideoStatistics]:
+    def fetch_counts(self, video_ids: Sequence[str]) -> dict[str, PostCounts]:
         """Counters by video id; a video that YouTube does not return (deleted, rejected) is missing from the result."""
-        found: dict[str, VideoStatistics] = {}
+        found: dict[str, PostCounts] = {}
         for ids in _batches(video_ids):
-            reply = self._read(partial(_stats_request, ids=ids))
+            reply = self._api.read(partial(_stats_request, ids=ids))
             for item in reply.get("items", []):
                 counts = item.get("statistics", {})
-                found[item["id"]] = VideoStatistics(
-                    video_id=item["id"],
+                found[item["id"]] = PostCounts(
                     views=int(counts.get("viewCount", "0")),
                     likes=int(counts.get("likeCount", "0")),
                     comments=int(counts.get("commentCount", "0")),
                     raw=item,
                 )
         return found
+
+    def fetch_states(self, video_ids: Sequence[str]) -> dict[str, PostState]:
+        """Whether videos stand; one that YouTube does not return is gone."""
+        details = self.fetch_status(video_ids)
+        return {video_id: _standing(details.get(video_id)) for video_id in video_ids}
 
     def fetch_status(self, video_ids: Sequence[str]) -> dict[str, VideoState]:
         """Processing and visibility by video id; a video that YouTube does not return is missing from the result."""
@@ -331,7 +330,7 @@ class YouTubeClient:
 
         Presence only: uploads reach the listing late and moderation hides them, so None proves nothing.
         """
-        channels = self._read(lambda api: api.channels().list(part="contentDetails", mine=True))
+        channels = self._api.read(lambda api: api.channels().list(part="contentDetails", mine=True))
         for channel in channels.get("items", []):
             playlist = channel["contentDetails"]["relatedPlaylists"]["uploads"]
             for item in self._uploads(playlist, since):
@@ -343,7 +342,7 @@ class YouTubeClient:
     def _uploads(self, playlist: str, since: datetime) -> Iterator[dict[str, Any]]:
         token: str | None = None
         while True:
-            page = self._read(partial(_uploads_request, playlist=playlist, token=token))
+            page = self._api.read(partial(_uploads_request, playlist=playlist, token=token))
             for item in page.get("items", []):
                 if datetime.fromisoformat(item["snippet"]["publishedAt"]) < since:
                     return  # newest first
@@ -353,56 +352,11 @@ class YouTubeClient:
                 return
 
     def _list_videos(self, part: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        reply = self._read(lambda api: api.videos().list(part=part, id=",".join(ids)))
+        reply = self._api.read(lambda api: api.videos().list(part=part, id=",".join(ids)))
         items: list[dict[str, Any]] = reply.get("items", [])
         return items
 
     # ------------------------------------------------------------------ plumbing
-    def _read(self, request: Callable[[Any], Any]) -> dict[str, Any]:
-        """Execute one request of the official client, with its errors turned into ours."""
-        import google_auth_httplib2
-        import httplib2
-        from google.auth import exceptions as auth_errors
-        from googleapiclient.errors import HttpError
-
-        try:
-            # httplib2 connections are not for two threads at once, so each request brings its own.
-            with closing(self._open_httplib2()) as http:
-                authorized = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=http)
-                reply: dict[str, Any] = request(self._service()).execute(http=authorized)
-                return reply
-        except HttpError as error:
-            details = error.error_details if isinstance(error.error_details, list) else []
-            reason = details[0].get("reason") if details and isinstance(details[0], dict) else None
-            raise self._refusal(error.status_code, reason, str(error.reason), None) from error
-        except (auth_errors.RefreshError, auth_errors.TransportError) as error:
-            raise _token_failure(error) from error
-        except (httplib2.HttpLib2Error, OSError) as error:
-            raise VendorUnavailable(
-                f"YouTube could not be read ({type(error).__name__}); try again later.",
-                vendor=_VENDOR,
-                code=type(error).__name__,
-            ) from error
-
-    def _service(self) -> Any:
-        from googleapiclient.discovery import build_from_document
-        from googleapiclient.discovery_cache import get_static_doc
-
-        with self._lock:
-            if self._api is None:
-                document = json.loads(get_static_doc("youtube", "v3"))
-                document["rootUrl"] = document["baseUrl"] = f"{self._base_url}/"
-                document.pop("mtlsRootUrl", None)
-                self._api = build_from_document(document, http=self._open_httplib2())
-            return self._api
-
-    def _open_httplib2(self) -> Any:
-        import httplib2
-
-        if self._direct:
-            return httplib2.Http(timeout=self._timeout, proxy_info=None)
-        return httplib2.Http(timeout=self._timeout)
-
     def _send(
         self,
         method: str,
@@ -457,12 +411,18 @@ class YouTubeClient:
                 code=code,
                 resets_at=resets_at,
             )
+        if reason in _RESTRICTED:
+            return AccountRestricted(
+                f"YouTube has restricted the channel ({code}): open YouTube Studio and follow its notice.",
+                vendor=_VENDOR,
+                code=code,
+            )
         if reason in _TOO_FAST or status == 429 or status >= 500:
             return VendorUnavailable(
                 f"YouTube is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
             )
         if status == 401:
-            return VendorRefused(
+            return CredentialsRejected(
                 "YouTube rejected the credentials: put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
                 vendor=_VENDOR,
                 code=code,
@@ -476,71 +436,14 @@ class YouTubeClient:
         return datetime.combine(today + timedelta(days=1), datetime.min.time(), tzinfo=_QUOTA_ZONE).astimezone(UTC)
 
 
-class _Tokens:
-    """The channel's access token, renewed when it has run out or was rejected; one renewal at a time."""
-
-    def __init__(
-        self,
-        token_url: str,
-        *,
-        client_id: str,
-        client_secret: str,
-        refresh_token: str,
-        open_transport: Callable[[], Any],
-    ) -> None:
-        self._token_url = token_url
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._refresh_token = refresh_token
-        self._open_transport = open_transport
-        self._lock = threading.Lock()
-        self._credentials: Any = None
-
-    def bearer(self, *, renew: bool = False) -> str:
-        """An access token; with ``renew`` a new one, because the last was rejected."""
-        return str(self.fresh(renew=renew).token)
-
-    def fresh(self, *, renew: bool = False) -> Any:
-        """google-auth credentials that hold a token.
-
-        Raises:
-            VendorRefused: the grant is revoked or expired: nothing helps but to connect again.
-            VendorUnavailable: the token endpoint does not answer.
-        """
-        import google_auth_httplib2
-        from google.auth import exceptions as auth_errors
-        from google.oauth2.credentials import Credentials
-
-        with self._lock:
-            if self._credentials is None:
-                self._credentials = Credentials(
-                    token=None,
-                    refresh_token=self._refresh_token,
-                    token_uri=self._token_url,
-                    client_id=self._client_id,
-                    client_secret=self._client_secret,
-                    scopes=list(_SCOPES),
-                )
-            if renew or not self._credentials.valid:
-                try:
-                    with closing(self._open_transport()) as http:
-                        self._credentials.refresh(google_auth_httplib2.Request(http))
-                except (auth_errors.RefreshError, auth_errors.TransportError) as error:
-                    raise _token_failure(error) from error
-            return self._credentials
-
-
-def _token_failure(error: Exception) -> VendorError:
-    if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
-        return VendorUnavailable(
-            "Google's token endpoint does not answer; try again later.", vendor=_VENDOR, code="token_endpoint"
-        )
-    return VendorRefused(
-        "Google refused to renew YouTube's access (the grant was revoked or has expired): "
-        "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
-        vendor=_VENDOR,
-        code="invalid_grant",
-    )
+def _standing(video: VideoState | None) -> PostState:
+    if video is None:
+        return PostState("gone")
+    if video.upload_status == "uploaded" or video.privacy_status == "private":
+        return PostState("processing")
+    if video.upload_status == "processed":
+        return PostState("public")
+    return PostState("rejected", f"{video.upload_status}: {video.reason or 'no reason given'}")
 
 
 def _session_lost(last_bytes_unanswered: bool) -> VendorError:

@@ -18,7 +18,14 @@ import pytest
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.sandbox import keys
 from affiliate_empire.settings import SANDBOX_KEYS
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.instagram import (
     ContainerNotPublishable,
     ContainerStatus,
@@ -328,7 +335,7 @@ def test_an_upload_must_bring_what_it_says(shared_world: RunningWorld, shared_cl
 # ---------------------------------------------------------------- limits, standing, tokens, versions
 def test_the_publishing_limit_is_read_and_enforced(world: RunningWorld, client: InstagramClient, video: Path) -> None:
     assert client.publishing_limit().total == 100
-    world.restrict("instagram", USER, posts_per_day=1)
+    world.put_account("instagram", USER, posts_per_day=1)
     client.publish(processed(client, video))
     limit = client.publishing_limit()
     assert (limit.used, limit.total, limit.window) == (1, 1, timedelta(days=1))
@@ -343,7 +350,7 @@ def test_the_publishing_limit_is_read_and_enforced(world: RunningWorld, client: 
 
 def test_a_restricted_account_may_not_publish(world: RunningWorld, client: InstagramClient, video: Path) -> None:
     container = processed(client, video)
-    world.restrict("instagram", USER, standing="restricted")
+    world.put_account("instagram", USER, standing="restricted")
 
     with pytest.raises(VendorRefused, match="open the Instagram app"):
         client.publish(container)
@@ -468,12 +475,12 @@ def test_a_metric_that_is_gone_fails_the_whole_call(
         (1, None, VendorUnavailable),
         (-2, 2207003, VendorUnavailable),
         (9, 2207042, QuotaExhausted),
-        (4, 2207051, VendorRefused),
-        (25, 2207050, VendorRefused),
+        (4, 2207051, AccountRestricted),
+        (25, 2207050, AccountRestricted),
         (24, 2207006, ContainerNotPublishable),
         (9007, 2207027, ContainerNotPublishable),
-        (190, 463, VendorRefused),
-        (10, None, VendorRefused),
+        (190, 463, CredentialsRejected),
+        (10, None, CredentialsRejected),
         (352, 2207026, VendorRefused),
     ],
 )

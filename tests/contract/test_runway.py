@@ -15,6 +15,7 @@ from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.clips import as_data_uri
 from affiliate_empire.vendors.errors import (
     ContentRefused,
+    CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
     VendorError,
@@ -200,7 +201,7 @@ def test_an_address_expires_and_asking_again_gives_a_fresh_one(client: RunwayCli
     [
         ({"status": 400, "body": {"error": "You do not have enough credits."}}, QuotaExhausted, "buy more"),
         ({"status": 400, "body": {"error": "Validation failed"}}, VendorRefused, "Validation failed"),
-        ({"status": 401, "body": {"error": "no"}}, VendorRefused, "EMPIRE_RUNWAY_API_KEY"),
+        ({"status": 401, "body": {"error": "no"}}, CredentialsRejected, "EMPIRE_RUNWAY_API_KEY"),
         ({"status": 429, "headers": {"retry-after": "3"}}, VendorUnavailable, "later"),
         ({"status": 503}, VendorUnavailable, "later"),
         ({"status": 500, "body": {"error": "oops"}}, ReplyLost, "look at it"),

@@ -15,7 +15,15 @@ from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.counts import PostState
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.oauth import Grant
 from affiliate_empire.vendors.tiktok import PostInfo, TikTokClient, TikTokOAuth, Upload, UploadGone, is_publish_id
 from tests.factories.worlds import START, RunningWorld, WorldProcess, write_video
@@ -355,7 +363,7 @@ def test_a_scope_that_was_not_granted(world: RunningWorld, client: TikTokClient,
     world.store.save_fact("tiktok.scopes", "video.upload")
     for answer in (client.fetch_creator_info, lambda: begin(client, video), lambda: client.fetch_counts(["7"])):
         error = refusal(answer)
-        assert (type(error), error.code) == (VendorRefused, "scope_not_authorized")
+        assert (type(error), error.code) == (CredentialsRejected, "scope_not_authorized")
     assert client.start_draft(video.stat().st_size)
 
 
@@ -403,7 +411,7 @@ def test_a_banned_account_may_not_post(world: RunningWorld, client: TikTokClient
         lambda: client.start_draft(video.stat().st_size),
     ):
         error = refusal(answer)
-        assert (type(error), error.code) == (VendorRefused, "spam_risk_user_banned_from_posting")
+        assert (type(error), error.code) == (AccountRestricted, "spam_risk_user_banned_from_posting")
 
 
 @pytest.mark.parametrize(
@@ -529,7 +537,7 @@ def test_a_refresh_token_works_once(world: RunningWorld) -> None:
     first = oauth.refresh(SANDBOX_KEYS["tiktok_refresh_token"])
     assert (first.expires_in, first.refresh_expires_in) == (7200, 180 * 86400)
     error = refusal(lambda: oauth.refresh(SANDBOX_KEYS["tiktok_refresh_token"]))
-    assert (type(error), error.code) == (VendorRefused, "invalid_grant")
+    assert (type(error), error.code) == (CredentialsRejected, "invalid_grant")
     assert "EMPIRE_TIKTOK_REFRESH_TOKEN" in str(error)
     second = oauth.refresh(first.refresh_token)
     assert second.access_token != first.access_token
@@ -542,7 +550,7 @@ def test_a_refresh_token_works_once(world: RunningWorld) -> None:
 def test_a_wrong_client_is_not_a_dead_grant(shared_world: RunningWorld) -> None:
     oauth = open_oauth(shared_world, client_secret=lambda: "wrong")
     error = refusal(lambda: oauth.refresh(SANDBOX_KEYS["tiktok_refresh_token"]))
-    assert (type(error), error.code) == (VendorRefused, "invalid_client")
+    assert (type(error), error.code) == (CredentialsRejected, "invalid_client")
     assert "EMPIRE_TIKTOK_CLIENT_SECRET" in str(error)
 
 

@@ -16,7 +16,13 @@ import pytest
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.sandbox.servers.youtube import CHANNEL
 from affiliate_empire.settings import SANDBOX_KEYS
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    QuotaExhausted,
+    ReplyLost,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.youtube import (
     Completed,
     Expired,
@@ -423,7 +429,7 @@ def test_a_token_endpoint_that_is_down_is_unavailable(shared_world: RunningWorld
         (403, "rateLimitExceeded", VendorUnavailable, None),
         (500, "backendError", VendorUnavailable, None),
         (403, "forbidden", VendorRefused, None),
-        (403, "authenticatedUserAccountSuspended", VendorRefused, None),
+        (403, "authenticatedUserAccountSuspended", AccountRestricted, None),
     ],
 )
 def test_errors_are_told_apart_by_reason(

@@ -1,0 +1,203 @@
+"""What Google's APIs share: one grant, its access tokens, and reads through google-api-python-client.
+
+A service is built from the discovery document that the package ships, with our base URL: the client's ``api_endpoint``
+option keeps ``https`` where the world speaks plain http. ``num_retries`` is never set: it hides second tries. What an
+API's own error reasons mean is decided in that API's client.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from affiliate_empire.vendors.errors import CredentialsRejected, VendorError, VendorUnavailable
+from affiliate_empire.vendors.http import is_loopback
+
+
+@dataclass(frozen=True)
+class GoogleCredentials:
+    """An OAuth client, and the grant that a channel's owner gave it."""
+
+    client_id: str
+    client_secret: str
+    refresh_token: str
+
+
+class GoogleTokens:
+    """Access tokens of one grant, renewed when they have run out or were rejected; one renewal at a time.
+
+    Args:
+        oauth_url: ``https://oauth2.googleapis.com``, or the world's prefix; the token endpoint is ``/token`` below it.
+        credentials: gives the grant; asked at the first call.
+        scopes: what the tokens are asked for.
+        vendor: key of the client that uses them (``youtube``).
+        timeout: seconds one exchange may be silent.
+    """
+
+    def __init__(
+        self,
+        oauth_url: str,
+        credentials: Callable[[], GoogleCredentials],
+        scopes: tuple[str, ...],
+        *,
+        vendor: str,
+        timeout: float,
+    ) -> None:
+        self._token_url = f"{oauth_url.rstrip('/')}/token"
+        self._ask = credentials
+        self._scopes = scopes
+        self._vendor = vendor
+        self._open = Transport(self._token_url, timeout)
+        self._lock = threading.Lock()
+        self._credentials: Any = None
+
+    def bearer(self, *, renew: bool = False) -> str:
+        """An access token; with ``renew`` a new one, because the last was rejected."""
+        return str(self.fresh(renew=renew).token)
+
+    def fresh(self, *, renew: bool = False) -> Any:
+        """google-auth credentials that hold a token.
+
+        Raises:
+            Misconfigured: there is no grant (``credentials`` says so).
+            CredentialsRejected: the grant is revoked, has expired or lacks a scope: connect again.
+            VendorUnavailable: the token endpoint does not answer.
+        """
+        import google_auth_httplib2
+        from google.auth import exceptions as auth_errors
+        from google.oauth2.credentials import Credentials
+
+        with self._lock:
+            if self._credentials is None:
+                grant = self._ask()
+                self._credentials = Credentials(
+                    token=None,
+                    refresh_token=grant.refresh_token,
+                    token_uri=self._token_url,
+                    client_id=grant.client_id,
+                    client_secret=grant.client_secret,
+                    scopes=list(self._scopes),
+                )
+            if renew or not self._credentials.valid:
+                try:
+                    with closing(self._open()) as http:
+                        self._credentials.refresh(google_auth_httplib2.Request(http))
+                except (auth_errors.RefreshError, auth_errors.TransportError) as error:
+                    raise self.failure(error) from error
+            return self._credentials
+
+    def failure(self, error: Exception) -> VendorError:
+        """What a failed renewal means."""
+        if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
+            return VendorUnavailable(
+                "Google's token endpoint does not answer; try again later.", vendor=self._vendor, code="token_endpoint"
+            )
+        if "invalid_scope" in str(error) or "requested scopes" in str(error):
+            names = ", ".join(scope.rsplit("/", 1)[-1] for scope in self._scopes)
+            return CredentialsRejected(
+                f"The channel's grant lacks a scope of {names}: connect it again with all of them, and put the new "
+                "EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+                vendor=self._vendor,
+                code="invalid_scope",
+            )
+        return CredentialsRejected(
+            "Google refused to renew YouTube's access (the grant was revoked or has expired): "
+            "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+            vendor=self._vendor,
+            code="invalid_grant",
+        )
+
+
+class GoogleService:
+    """Reads of one Google API.
+
+    Args:
+        api: name and version of the discovery document (``("youtube", "v3")``).
+        base_url: ``https://youtube.googleapis.com``, or the world's prefix.
+        tokens: who asks.
+        name: the API's name as a person knows it.
+        vendor: key of the client.
+        refusal: decides what an error means, by HTTP status, reason and message.
+    """
+
+    def __init__(
+        self,
+        api: tuple[str, str],
+        base_url: str,
+        *,
+        tokens: GoogleTokens,
+        name: str,
+        vendor: str,
+        timeout: float,
+        refusal: Callable[[int, str | None, str], VendorError],
+    ) -> None:
+        self._document = api
+        self._base_url = base_url.rstrip("/")
+        self._tokens = tokens
+        self._name = name
+        self._vendor = vendor
+        self._refusal = refusal
+        self._open = Transport(base_url, timeout)
+        self._lock = threading.Lock()
+        self._api: Any = None
+
+    def read(self, request: Callable[[Any], Any]) -> dict[str, Any]:
+        """Execute one request, with its errors turned into ours.
+
+        Args:
+            request: makes the request of the built service, such as ``lambda api: api.videos().list(…)``.
+        """
+        import google_auth_httplib2
+        import httplib2
+        from google.auth import exceptions as auth_errors
+        from googleapiclient.errors import HttpError
+
+        try:
+            # httplib2 connections are not for two threads at once, so each request brings its own.
+            with closing(self._open()) as http:
+                authorized = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=http)
+                reply: dict[str, Any] = request(self._service()).execute(http=authorized)
+                return reply
+        except HttpError as error:
+            details = error.error_details if isinstance(error.error_details, list) else []
+            reason = details[0].get("reason") if details and isinstance(details[0], dict) else None
+            raise self._refusal(error.status_code, reason, str(error.reason)) from error
+        except (auth_errors.RefreshError, auth_errors.TransportError) as error:
+            raise self._tokens.failure(error) from error
+        except (httplib2.HttpLib2Error, OSError) as error:
+            raise VendorUnavailable(
+                f"{self._name} could not be read ({type(error).__name__}); try again later.",
+                vendor=self._vendor,
+                code=type(error).__name__,
+            ) from error
+
+    def _service(self) -> Any:
+        from googleapiclient.discovery import build_from_document
+        from googleapiclient.discovery_cache import get_static_doc
+
+        with self._lock:
+            if self._api is None:
+                document = json.loads(get_static_doc(*self._document))
+                document["rootUrl"] = document["baseUrl"] = f"{self._base_url}/"
+                document.pop("mtlsRootUrl", None)
+                self._api = build_from_document(document, http=self._open())
+            return self._api
+
+
+class Transport:
+    """Opens connections to an address; a proxy from the environment is not asked for those on this machine."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._direct = is_loopback(url)
+        self._timeout = timeout
+
+    def __call__(self) -> Any:
+        import httplib2
+
+        if self._direct:
+            return httplib2.Http(timeout=self._timeout, proxy_info=None)
+        return httplib2.Http(timeout=self._timeout)
