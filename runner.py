@@ -36,7 +36,7 @@ from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.work_pieces import pieces_of
 from affiliate_empire.policy import load_policy
 from affiliate_empire.prompts import load_library
-from affiliate_empire.settings import Settings
+from affiliate_empire.settings import Settings, load_settings
 from affiliate_empire.vendors.world_clock import WorldClock
 from assets.failures import reason_of
 from definitions import build_defs
@@ -235,17 +235,20 @@ def main() -> int:
     day.add_argument("--date", type=date.fromisoformat, required=True)
     day.add_argument("--progress", action="store_true", help="one JSON object per line")
     arguments = parser.parse_args()
-    settings = Settings()
     if arguments.progress:
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
+        settings = load_settings()
         with _only_driver(settings.home_path), dg.DagsterInstance.get() as instance:
             # One process drives a dozen runs. By default Dagster opens a connection for each of its hundreds of small
             # statements; this is its own way to keep one per storage.
             instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3_600, max_overflow=20)
             DayDriver(settings, instance, progress=arguments.progress).drive(arguments.date)
     except EmpireError as error:
-        print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
+        if arguments.progress:
+            print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
+        else:
+            print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -231,6 +231,13 @@ class Settings(BaseSettings):
             return _LIVE_URLS[vendor]
         return f"{self.world_url}/{vendor}" + ("/v1" if vendor == "openai" else "")
 
+    @property
+    def clip_providers(self) -> list[str]:
+        """Who may be asked for a clip: the chosen provider, then the other one where it has a key."""
+        keys = {"pika": self.fal_api_key, "runway": self.runway_api_key}
+        others = [name for name, key in keys.items() if name != self.clip_provider and (key or self.simulated)]
+        return [self.clip_provider, *others]
+
     def secret(self, name: str) -> str:
         """A vendor credential; ``openai`` is ``EMPIRE_OPENAI_API_KEY``. Never falls back in live modes."""
         field = name if name in type(self).model_fields else f"{name}_api_key"
@@ -240,6 +247,18 @@ class Settings(BaseSettings):
         if self.simulated:
             return SANDBOX_KEYS[name]
         raise Misconfigured(f"EMPIRE_{field.upper()} is not set: add it to .env before running in {self.mode} mode.")
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings, for a program that is started by itself.
+
+    Raises:
+        Misconfigured: a setting cannot be used.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise Misconfigured(explain(error)) from None
 
 
 def explain(error: ValidationError) -> str:

@@ -20,7 +20,7 @@ from affiliate_empire.kernel.clock import Clock, SystemClock
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger.open import open_ledger
 from affiliate_empire.policy import load_policy
-from affiliate_empire.settings import Settings
+from affiliate_empire.settings import Settings, load_settings
 from affiliate_empire.tracking.app import TrackingConfig, create_app
 from affiliate_empire.vendors.world_clock import WorldClock
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = Settings() if options.home is None else Settings(home=options.home)
+    settings = load_settings() if options.home is None else load_settings(home=options.home)
     listener = _listen(options.host, options.port)
     url = settings.database_url.get_secret_value() if settings.database_url else None
     ledger = open_ledger(settings.home_path, url, settings.mode)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.homes import Home
 
+PROJECT = Path(__file__).parents[2]
 HEADER = "id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tproduct_type\n"
 ROW = "1\tLamp\tA lamp.\thttps://shop.example.com/1\thttps://shop.example.com/1.jpg\tin_stock\t19.90 USD\tlighting\n"
 
@@ -66,3 +69,22 @@ def test_a_port_in_use_and_a_missing_live_key(tmp_path: Path) -> None:
         assert "sandbox" in live.refused("db", "url")
     finally:
         home.run("stop")
+
+
+@pytest.mark.parametrize("module", ["runner day --date 2026-11-20", "affiliate_empire.tracking"])
+def test_a_wrong_setting_of_a_program_started_by_hand(tmp_path: Path, module: str) -> None:
+    home = Home(tmp_path / "empire", {"EMPIRE_SEED": "marked-secret", "PYTHONPATH": str(PROJECT)})
+    done = subprocess.run(
+        [sys.executable, "-m", *module.split()],
+        env=home.environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("EMPIRE_SEED must be a valid integer")
+    assert "marked-secret" not in done.stderr
