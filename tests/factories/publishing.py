@@ -19,15 +19,18 @@ from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Pr
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.post_to_blog import BlogPoster
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
+from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vault import RotatingTokens, Vault, open_master_key
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials
 from affiliate_empire.vendors.product_feed import ProductFeedClient
+from affiliate_empire.vendors.tiktok import TikTokClient, TikTokOAuth
 from affiliate_empire.vendors.world_clock import WorldClock
 from affiliate_empire.vendors.youtube import YouTubeClient
 
@@ -71,6 +74,25 @@ class Business:
             timeout=30,
             pause=lambda seconds: None,
         )
+        oauth = TikTokOAuth(
+            f"{self.world_url}/tiktok",
+            client_key=lambda: SANDBOX_KEYS["tiktok_client_key"],
+            client_secret=lambda: SANDBOX_KEYS["tiktok_client_secret"],
+        )
+        self.vault = Vault(self.ledger, lambda: open_master_key(Path(self.home), None))
+        self.tiktok = TikTokClient(
+            f"{self.world_url}/tiktok",
+            tokens=RotatingTokens(
+                self.vault,
+                "tiktok",
+                first=lambda: SANDBOX_KEYS["tiktok_refresh_token"],
+                refresh=oauth.refresh,
+                clock=self.clock,
+            ),
+            clock=self.clock,
+            timeout=30,
+            chunk_bytes=5 * 1024 * 1024,
+        )
         self.blog = BlogClient(
             str(Path(self.home) / "world" / "blog.git"), Path(self.home) / "blog", f"{self.world_url}/blog"
         )
@@ -82,6 +104,7 @@ class Business:
         policy = load_policy()
         self.posters: dict[str, Poster] = {
             "youtube": YouTubePoster(self.youtube, clock=self.clock, media=self.media, policy=policy),
+            "tiktok": TikTokPoster(self.tiktok, clock=self.clock, media=self.media, policy=policy),
             "instagram": InstagramPoster(
                 self.instagram, clock=self.clock, media=self.media, policy=policy, media_public_url=None
             ),
@@ -92,6 +115,7 @@ class Business:
     def close(self) -> None:
         self.youtube.close()
         self.instagram.close()
+        self.tiktok.close()
         self.impact.close()
         self.clock.close()
         self.ledger.dispose()

@@ -1,0 +1,203 @@
+"""Posting a video on TikTok, at its slot: directly, or as a draft that a person finishes in the app.
+
+The handle is a publish id and the address that takes the video's bytes; the publish id's own status says what became of
+it. TikTok publishes once it has every byte, so that is when the post is settled: processing and moderation take from a
+minute to hours, and the post's id comes after them (``operations.find_tiktok_posts``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from affiliate_empire.compliance import check_description
+from affiliate_empire.effects import Act, Failed, Gone, NotDone, Receipt, StillUnknown, Verdict
+from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
+from affiliate_empire.policy import Policy
+from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, affiliate_tiktok_flags
+from affiliate_empire.publishing.texts import CaptionText, caption_text
+from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused
+from affiliate_empire.vendors.tiktok import PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
+
+Route = Literal["direct", "inbox"]
+
+
+class TikTokPoster:
+    """Posts on the account of one client.
+
+    Args:
+        route: ``direct``: TikTok posts it with our labels (audited clients only); ``inbox``: it becomes a draft, and
+            caption and labels are left to the person who posts it.
+    """
+
+    def __init__(
+        self, tiktok: TikTokClient, *, clock: Clock, media: MediaStore, policy: Policy, route: Route = "direct"
+    ) -> None:
+        self._tiktok = tiktok
+        self._clock = clock
+        self._media = media
+        self._policy = policy
+        self._route: Route = route
+
+    def compose(self, material: Material) -> Composed:
+        sha256 = material.video_sha256()
+        text = caption_text(
+            material.script(), hub_url=material.hub_url, link_url=material.link_url, policy=self._policy
+        )
+        refuse_undisclosed(check_description(text.caption, self._policy))
+        seconds = float(material.artifacts["video"].content.get("duration", 0.0))
+        post = _Post(self._route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
+        return Composed(TikTokAct(self._tiktok, self._clock, self._media, post), post.looks())
+
+    def asking(self) -> Act:
+        return TikTokAct(self._tiktok, self._clock, None, None)
+
+    def url(self, remote_id: str) -> str:
+        return self._tiktok.url(remote_id)
+
+
+@dataclass(frozen=True)
+class _Post:
+    """A video as it goes out."""
+
+    route: Route
+    text: CaptionText
+    flags: TikTokFlags
+    sha256: str
+    seconds: float
+    slot_at: datetime
+
+    @property
+    def disclosures(self) -> dict[str, bool]:
+        return self.flags.as_disclosures() if self.route == "direct" else DRAFT_DISCLOSURES
+
+    def looks(self) -> dict[str, Any]:
+        """What the post looks like: what may not change once it may have happened."""
+        return {
+            "route": self.route,
+            "caption": self.text.caption,
+            "flags": asdict(self.flags),
+            "video": self.sha256,
+            "slot_at": self.slot_at.isoformat(),
+        }
+
+
+class TikTokAct:
+    """A video on TikTok. The handle's publish id is published at most once, with its last byte.
+
+    ``media`` and ``post`` are None where the act is only asked (``reconcile``).
+    """
+
+    def __init__(self, tiktok: TikTokClient, clock: Clock, media: MediaStore | None, post: _Post | None) -> None:
+        self._tiktok = tiktok
+        self._clock = clock
+        self._media = media
+        self._post = post
+        self._received = 0  # bytes that TikTok said to hold when it was asked last
+        self._dead: str | None = None  # the publish whose address takes no more bytes
+
+    def prepare(self) -> dict[str, Any]:
+        assert self._post is not None and self._media is not None  # noqa: S101, PT018 - asked acts do not prepare
+        post, size = self._post, self._media.path(self._post.sha256).stat().st_size
+        username = ""
+        if post.route == "direct":
+            info, username = self._post_info(post)
+            upload = self._tiktok.start_post(info, size)
+        else:
+            upload = self._tiktok.start_draft(size)
+        self._received = 0
+        return {
+            "publish_id": upload.publish_id,
+            "upload_url": upload.url,
+            "size": upload.size,
+            "chunk_size": upload.chunk_size,
+            "chunks": upload.chunks,
+            "username": username,
+            "sha256": post.sha256,
+            "title": post.text.title,
+            "description": post.text.caption,
+            "disclosures": post.disclosures,
+            "prepared_at": self._clock.now().isoformat(),
+        }
+
+    def _post_info(self, post: _Post) -> tuple[PostInfo, str]:
+        """What to ask for, within what the creator may choose at this moment; and the creator's name."""
+        creator, flags = self._tiktok.fetch_creator_info(), post.flags
+        if flags.privacy_level not in creator.privacy_levels:
+            raise VendorRefused(
+                f"TikTok does not offer {creator.username} the audience {flags.privacy_level}: make the account public "
+                "in TikTok's settings, or set EMPIRE_TIKTOK_ROUTE=inbox.",
+                vendor="tiktok",
+                code="privacy_level_option_mismatch",
+            )
+        if post.seconds > creator.longest_seconds:
+            raise VendorRefused(
+                f"TikTok takes videos of {creator.username} up to {creator.longest_seconds:g} s and this one lasts "
+                f"{post.seconds:.0f} s: make it shorter.",
+                vendor="tiktok",
+                code="duration_check_failed",
+            )
+        info = PostInfo(
+            title=post.text.caption,
+            privacy_level=flags.privacy_level,
+            disable_comment=flags.disable_comment or creator.comment_disabled,
+            disable_duet=flags.disable_duet or creator.duet_disabled,
+            disable_stitch=flags.disable_stitch or creator.stitch_disabled,
+            brand_content_toggle=flags.brand_content_toggle,
+            brand_organic_toggle=flags.brand_organic_toggle,
+            is_aigc=flags.is_aigc,
+        )
+        return info, creator.username
+
+    def commit(self, handle: dict[str, Any]) -> Receipt:
+        assert self._media is not None  # noqa: S101 - asked acts do not commit
+        upload = Upload(
+            handle["publish_id"], handle["upload_url"], handle["size"], handle["chunk_size"], handle["chunks"]
+        )
+        try:
+            self._tiktok.upload(upload, self._media.path(handle["sha256"]), received=self._received)
+        except UploadGone as error:
+            # If bytes are missing, too, nothing can complete it any more: ``reconcile`` may say so.
+            self._dead = upload.publish_id
+            raise ReplyLost(str(error), vendor=error.vendor, code=error.code) from error
+        try:
+            status = self._tiktok.fetch_status(upload.publish_id)
+        except VendorError:
+            return self._receipt(handle, None, self._clock.now())  # it has every byte, whatever it says of it
+        if status.status == "FAILED":
+            raise self._tiktok.failure(status.fail_reason)
+        return self._receipt(handle, status, self._clock.now())
+
+    def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        look_at = f"TikTok Studio, for a video named {handle['title']!r}"
+        try:
+            status = self._tiktok.fetch_status(handle["publish_id"])
+        except VendorRefused as error:
+            if error.code != "invalid_publish_id":
+                raise
+            return StillUnknown(look_at)
+        if status.status == "FAILED":
+            return Failed(self._tiktok.failure(status.fail_reason))
+        if status.status == "PROCESSING_UPLOAD":
+            if status.uploaded_bytes is None:
+                return StillUnknown(look_at)
+            if status.uploaded_bytes < handle["size"]:
+                self._received = status.uploaded_bytes
+                return Gone() if handle["publish_id"] == self._dead else NotDone()
+        return self._receipt(handle, status, datetime.fromisoformat(handle["prepared_at"]))
+
+    def _receipt(self, handle: dict[str, Any], status: PublishStatus | None, at: datetime) -> Receipt:
+        remote_id = (status and status.post_id) or handle["publish_id"]
+        return Receipt(
+            remote_id=remote_id,
+            result={
+                "url": self._tiktok.url(remote_id, handle["username"]),
+                "title": handle["title"],
+                "description": handle["description"],
+                "disclosures": handle["disclosures"],
+                "published_at": at.isoformat(),
+            },
+        )

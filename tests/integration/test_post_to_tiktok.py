@@ -1,0 +1,383 @@
+"""A video is posted on TikTok exactly once, whatever is lost; its id is found when TikTok tells it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from affiliate_empire.effects import EffectParked, State, WindowClosed
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Alert, Artifact, Credential, Effect, Link, Publication, QuotaUse
+from affiliate_empire.operations.audit_day import undisclosed_publications
+from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
+from affiliate_empire.operations.post_to_tiktok import TikTokPoster
+from affiliate_empire.operations.publish_piece import NotDue
+from affiliate_empire.policy import load_policy
+from affiliate_empire.sandbox.servers.tiktok import CREATOR
+from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.tiktok import is_publish_id
+from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_video, after, open_business
+from tests.factories.worlds import RunningWorld, write_video
+
+CHUNK = "PUT /tiktok/upload/video/"
+INIT = "POST /tiktok/v2/post/publish/video/init/"
+STATUS = "POST /tiktok/v2/post/publish/status/fetch/"
+CHUNKED = 12_000_000  # two of the factory's chunks
+CLOSES = datetime.fromisoformat("2026-11-21T11:00:00+00:00")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RunningWorld]:
+    world = RunningWorld(tmp_path)
+    world.move_to(SLOT)
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def business(ledger: Ledger, world: RunningWorld, tmp_path: Path) -> Iterator[Business]:
+    business = open_business(ledger, world.url, tmp_path)
+    yield business
+    business.close()
+
+
+@pytest.fixture
+def video(business: Business, tmp_path: Path) -> str:
+    return add_reel(business, tmp_path)
+
+
+def add_reel(business: Business, folder: Path, *, seed: int = 0, padding: int = 0, **more: Any) -> str:
+    path = write_video(folder / f"reel{seed}.mp4", size=(360, 640), rate=30, seed=seed, padding=padding)
+    return add_video(business, path, platform="tiktok", **more)
+
+
+def rows(ledger: Ledger, table: Any) -> list[Any]:
+    with ledger.begin() as session:
+        return list(session.scalars(select(table)))
+
+
+def find(business: Business) -> int:
+    return find_tiktok_posts(ledger=business.ledger, tiktok=business.tiktok, clock=business.clock)
+
+
+def published_once(world: RunningWorld, business: Business) -> Publication:
+    """The witness saw one post, the ledger holds that one, and nothing is left open."""
+    world.move_to(max(world.now(), SLOT) + timedelta(hours=4))  # by now its id is told
+    find(business)
+    (post,) = world.witness("posts")
+    (stored,) = rows(business.ledger, Publication)
+    assert stored.remote_id == post["remote_id"]
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.SETTLED]
+    assert len(rows(business.ledger, QuotaUse)) == 1
+    assert len(rows(business.ledger, Link)) == 1
+    found: Publication = stored
+    return found
+
+
+# ---------------------------------------------------------------- as planned
+def test_a_video_goes_out_at_its_slot_with_its_disclosures(world: RunningWorld, business: Business, video: str) -> None:
+    publication = business.publish(video)
+
+    (post,) = world.witness("posts")
+    (link,) = rows(business.ledger, Link)
+    caption = post["text"].splitlines()
+    assert caption[0] == load_policy().disclosure("text")
+    assert f"Everything shown, in one place: {TRACKING.removeprefix('http://')}/h/gearlab" in caption
+    assert f"This product: {TRACKING}/r/{link.code}" in caption
+    flags = post["flags"]
+    assert (flags["is_aigc"], flags["brand_content_toggle"], flags["brand_organic_toggle"]) == (True, True, False)
+    assert flags["privacy_level"] == "PUBLIC_TO_EVERYONE"
+    assert (flags["disable_comment"], flags["disable_duet"], flags["disable_stitch"]) == (False, False, False)
+    assert publication.disclosures == {"is_aigc": True, "brand_content_toggle": True}
+    assert publication.title == "Eighteen settings, one grinder?" == post["title"]
+    assert publication.description == post["text"]
+    assert publication.published_at == SLOT
+
+
+def test_the_posts_id_takes_the_place_of_the_publish_id(world: RunningWorld, business: Business, video: str) -> None:
+    publication = business.publish(video)
+    assert is_publish_id(publication.remote_id)
+    assert publication.url == f"{world.url}/tiktok/@{CREATOR}"
+    assert find(business) == 0
+    assert business.publish(video).publication_id == publication.publication_id
+
+    stored = published_once(world, business)
+    assert stored.url == f"{world.url}/tiktok/@{CREATOR}/video/{stored.remote_id}"
+    assert stored.published_at == SLOT
+    assert find(business) == 0
+    assert business.publish(video).remote_id == stored.remote_id
+    assert business.tiktok.fetch_counts([stored.remote_id])
+
+
+def test_a_large_video_goes_in_chunks(world: RunningWorld, business: Business, tmp_path: Path) -> None:
+    business.publish(add_reel(business, tmp_path, padding=CHUNKED))
+    published_once(world, business)
+
+
+def test_what_the_creator_has_closed_stays_closed(world: RunningWorld, business: Business, video: str) -> None:
+    world.store.save_fact("tiktok.comment_disabled", "1")
+    business.publish(video)
+    assert world.witness("posts")[0]["flags"]["disable_comment"] is True
+
+
+def test_not_before_its_slot_nor_after_its_window(world: RunningWorld, business: Business, tmp_path: Path) -> None:
+    early = add_reel(business, tmp_path, slot_at=after(5))
+    with pytest.raises(NotDue):
+        business.publish(early)
+    world.move_to(CLOSES)
+    with pytest.raises(WindowClosed):
+        business.publish(early)
+    assert world.witness("posts") == []
+
+
+# ---------------------------------------------------------------- lost replies
+def test_a_lost_reply_after_the_last_chunk_makes_no_second_post(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(CHUNK, when="after", drop=True)
+    business.publish(video)
+    assert world.fault_hits() == 1
+    published_once(world, business)
+
+
+def test_a_lost_reply_that_nobody_explains_is_settled_by_the_next_run(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(CHUNK, when="after", drop=True)
+    world.fault(STATUS, status=503, times=5)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.UNKNOWN]
+    world.clear_faults()
+
+    (publication,) = business.reconcile()
+    assert publication.published_at == SLOT
+    published_once(world, business)
+
+
+def test_a_status_that_fails_after_the_last_chunk_changes_nothing(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(STATUS, status=503)
+    business.publish(video)
+    published_once(world, business)
+
+
+def test_an_interrupted_upload_goes_on_where_it_stopped(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    piece = add_reel(business, tmp_path, padding=CHUNKED)
+    world.fault(CHUNK, drop=True, skip=1)  # the first chunk passes
+    business.publish(piece)
+    assert world.fault_hits() == 1
+    published_once(world, business)
+
+
+def test_a_lost_init_leaves_nothing_behind(world: RunningWorld, business: Business, video: str) -> None:
+    world.fault(INIT, when="after", drop=True)
+    with pytest.raises(ReplyLost):
+        business.publish(video)
+    business.publish(video)
+    published_once(world, business)
+
+
+def test_an_address_that_died_before_the_last_byte_is_replaced(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    piece = add_reel(business, tmp_path, padding=CHUNKED)
+    world.fault(CHUNK, status=503, skip=1, times=5)
+    with pytest.raises(ReplyLost):
+        business.publish(piece)
+    world.clear_faults()
+    world.move_to(after(61))
+    business.publish(piece)
+    published_once(world, business)
+
+
+def test_a_publish_that_tiktok_forgot_is_the_owners_to_judge(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    world.fault(CHUNK, when="after", drop=True)
+    unknown = {"data": {}, "error": {"code": "invalid_publish_id", "message": "m", "log_id": "l"}}
+    world.fault(STATUS, status=400, body=unknown, times=9)
+    for _ in range(2):
+        with pytest.raises(EffectParked, match="TikTok Studio"):
+            business.publish(video)
+    assert len(world.witness("posts")) == 1
+    assert len(rows(business.ledger, Alert)) == 1
+
+
+def test_a_closed_day_does_not_complete_what_was_begun(world: RunningWorld, business: Business, video: str) -> None:
+    world.fault(CHUNK, status=429)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    world.move_to(CLOSES)
+    assert business.reconcile() == []
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.EXPIRED]
+    assert world.witness("posts") == []
+    assert rows(business.ledger, QuotaUse) == []
+
+
+@pytest.mark.parametrize("fault", [{"when": "before"}, {"when": "after"}], ids=["before-the-bytes", "after-acceptance"])
+def test_killed_while_uploading(world: RunningWorld, business: Business, video: str, fault: dict[str, str]) -> None:
+    world.fault(CHUNK, delay=60, drop=True, **fault)
+    process = subprocess.Popen(business.command(video), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while world.fault_hits() == 0:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until, "the hold was never reached"
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    world.clear_faults()
+
+    business.publish(video)
+    published_once(world, business)
+
+
+# ---------------------------------------------------------------- refusals
+def test_a_full_day_is_known_before_anything_is_sent(world: RunningWorld, business: Business, video: str) -> None:
+    world.put_account("tiktok", posts_per_day=0)
+    world.fault(INIT, status=500)
+    with pytest.raises(QuotaExhausted) as full:
+        business.publish(video)
+    assert full.value.code == "spam_risk_too_many_posts"
+    assert full.value.resets_at == SLOT + timedelta(hours=24)
+    assert world.fault_hits() == 0
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]
+    assert rows(business.ledger, QuotaUse) == []
+
+    world.clear_faults()
+    world.put_account("tiktok")
+    business.publish(video)
+    assert len(world.witness("posts")) == 1
+
+
+def test_an_account_that_is_private_is_not_posted_to(world: RunningWorld, business: Business, video: str) -> None:
+    world.store.save_fact("tiktok.private", "1")
+    with pytest.raises(VendorRefused, match="EMPIRE_TIKTOK_ROUTE=inbox"):
+        business.publish(video)
+    assert world.witness("posts") == []
+
+
+def test_a_video_longer_than_the_creator_may_post(world: RunningWorld, business: Business, video: str) -> None:
+    with business.ledger.begin() as session:
+        session.execute(update(Artifact).where(Artifact.step == "video").values(content={"duration": 601.0}))
+    with pytest.raises(VendorRefused, match="make it shorter"):
+        business.publish(video)
+    assert world.witness("posts") == []
+
+
+def test_a_failure_in_processing_is_proof_that_nothing_was_published(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    small = write_video(tmp_path / "small.mp4", size=(90, 160), rate=30)
+    piece = add_video(business, small, platform="tiktok")
+    world.fault(CHUNK, when="after", drop=True)
+    world.fault(STATUS, status=503)
+    with pytest.raises(VendorUnavailable):
+        business.publish(piece)
+    world.move_to(after(1))
+    with pytest.raises(VendorRefused, match="picture_size_check_failed"):
+        business.publish(piece)
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]
+    assert rows(business.ledger, QuotaUse) == []
+    assert rows(business.ledger, Publication) == []
+
+
+# ---------------------------------------------------------------- tokens
+def test_a_token_that_runs_out_in_the_middle(world: RunningWorld, business: Business, video: str) -> None:
+    """The world forgets the token between asking for an address and asking for the status."""
+    business.publish(video)
+    first = business.vault.load("tiktok")
+    world.store.execute("DELETE FROM tiktok_access_tokens")
+    world.move_to(after(1))
+    assert find(business) in (0, 1)
+    second = business.vault.load("tiktok")
+    assert first is not None
+    assert second is not None
+    assert second["access_token"] != first["access_token"]
+    published_once(world, business)
+
+
+def test_a_dead_grant_is_told_once_and_not_asked_again(world: RunningWorld, business: Business, video: str) -> None:
+    world.store.execute("UPDATE tiktok_refresh_tokens SET used = 1")
+    world.fault("POST /tiktok/v2/oauth/token/", when="after", delay=0.001, times=9)  # counts
+    for _ in range(3):
+        with pytest.raises(VendorRefused, match="EMPIRE_TIKTOK_REFRESH_TOKEN") as refused:
+            business.publish(video)
+        assert refused.value.code == "invalid_grant"
+    assert world.fault_hits() == 1
+    (alert,) = rows(business.ledger, Alert)
+    assert "EMPIRE_TIKTOK_REFRESH_TOKEN" in alert.message
+    assert alert.raised_at == SLOT
+
+
+def test_no_secret_shows(
+    world: RunningWorld, business: Business, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in logs, errors, reprs, nor in clear in the ledger, when things go well and when they do not."""
+    caplog.set_level(logging.DEBUG)
+    said = []
+    business.publish(add_reel(business, tmp_path))
+    first = business.vault.load("tiktok")
+    world.store.execute("DELETE FROM tiktok_access_tokens")
+    find(business)
+    second = business.vault.load("tiktok")
+    world.store.execute("DELETE FROM tiktok_access_tokens")
+    world.store.execute("UPDATE tiktok_refresh_tokens SET used = 1")
+    for fault in ({"drop": True}, {"status": 200, "body": "<html>"}, {"status": 500}, None):
+        if fault:
+            world.fault("POST /tiktok/v2/oauth/token/", **fault)
+        with pytest.raises((VendorRefused, VendorUnavailable)) as problem:
+            find(business)
+        error: BaseException | None = problem.value
+        while error is not None:
+            said += [str(error), repr(error)]
+            error = error.__cause__ or error.__context__
+    said += [repr(business.vault), repr(business.tiktok), repr(business.posters["tiktok"]), caplog.text]
+    said += [repr(vars(row)) for table in (Credential, Alert, Effect) for row in rows(business.ledger, table)]
+    assert first is not None
+    assert second is not None
+    tokens = [secret[name] for secret in (first, second) for name in ("access_token", "refresh_token")]
+    master_key = (tmp_path / "vault.key").read_text().strip()
+    for secret in (*tokens, master_key, SANDBOX_KEYS["tiktok_client_secret"], SANDBOX_KEYS["tiktok_refresh_token"]):
+        assert len(secret) > 20
+        assert not [text for text in said if secret in text]
+    assert len(set(tokens)) == 4
+
+
+# ---------------------------------------------------------------- drafts
+def test_a_draft_is_a_publication_that_a_person_completes(world: RunningWorld, business: Business, video: str) -> None:
+    business.posters["tiktok"] = TikTokPoster(
+        business.tiktok, clock=business.clock, media=business.media, policy=load_policy(), route="inbox"
+    )
+    world.store.save_fact("tiktok.unaudited", "1")
+    world.store.save_fact("tiktok.scopes", "video.upload,video.list")
+    publication = business.publish(video)
+    assert is_publish_id(publication.remote_id)
+    assert publication.disclosures == {"left_to_the_person_who_posts": True}
+    problems = undisclosed_publications(
+        DAY, "tiktok", ledger=business.ledger, media=business.media, policy=load_policy()
+    )
+    assert not any("label" in problem.lower() and "is not set" in problem for problem in problems)
+
+    world.move_to(after(2))
+    assert find(business) == find(business) == 0
+    (alert,) = rows(business.ledger, Alert)
+    assert publication.description in alert.message
+    assert "AI-generated content" in alert.message
+
+    stored = published_once(world, business)
+    assert stored.published_at > after(2)
+    assert stored.url.endswith(f"/video/{stored.remote_id}")
+    assert len(rows(business.ledger, Alert)) == 1
