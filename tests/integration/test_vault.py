@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Platform:
         self.folder = folder
         self.before_grant: Callable[[], object] = lambda: None
         self.before_reply: Callable[[], object] = lambda: None
+        self.before_refusal: Callable[[], object] = lambda: None
+        self.asked = 0
 
     def open(self) -> Platform:
         (self.folder / "first").touch()
@@ -46,10 +48,12 @@ class Platform:
         return len(list(self.folder.glob("spent-*")))
 
     def refresh(self, token: str) -> Grant:
+        self.asked += 1
         self.before_grant()
         try:
             (self.folder / token).rename(self.folder / f"spent-{token}")
         except FileNotFoundError:
+            self.before_refusal()
             raise VendorRefused("The grant is dead: connect again.", vendor=NAME, code="invalid_grant") from None
         new = f"refresh-{self.grants}"
         (self.folder / new).touch()
@@ -220,7 +224,7 @@ def test_many_threads_renew_once(ledger: Ledger, tmp_path: Path, platform: Platf
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(8))) == {"access-1"}
-    assert platform.grants == 1
+    assert platform.asked == 1
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_no_grant_is_lost(
@@ -243,6 +247,34 @@ def test_a_lease_that_ran_out_is_taken_over_and_no_grant_is_lost(
     assert len(second) == 1
     assert open_tokens(vault, platform, clock)() == "access-1"
     assert open_tokens(vault, platform, clock)(rejected="access-1") == "access-2"
+
+
+def test_a_refusal_that_comes_after_another_ones_grant_is_no_news(
+    ledger: Ledger, vault: Vault, platform: Platform, clock: FixedClock
+) -> None:
+    """As before, but the second one's refusal arrives when the first one has stored what it was granted."""
+    late, asked, stored = Platform(platform.folder), threading.Event(), threading.Event()
+
+    def refused_later() -> None:
+        asked.set()
+        assert stored.wait(timeout=20)
+
+    late.before_refusal = refused_later
+    with ThreadPoolExecutor(1) as pool:
+
+        def be_overtaken() -> None:
+            with ledger.begin() as session:
+                session.execute(update(Credential).values(lease_until=func.clock_timestamp()))
+            second.append(pool.submit(open_tokens(vault, late, clock)))
+            assert asked.wait(timeout=20)
+
+        second: list[Future[str]] = []
+        platform.before_reply = be_overtaken
+        assert open_tokens(vault, platform, clock)() == "access-1"
+        stored.set()
+        assert second[0].result(timeout=20) == "access-1"
+    with ledger.begin() as session:
+        assert session.scalars(select(Alert)).all() == []
 
 
 # ---------------------------------------------------------------- killed
