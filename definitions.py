@@ -24,13 +24,16 @@ from resources.clock import ClockResource
 from resources.effects import EffectsResource
 from resources.elevenlabs import ElevenLabsResource
 from resources.impact import ImpactResource
+from resources.instagram import InstagramResource
 from resources.lake import LakeIOManager
 from resources.ledger import LedgerResource
 from resources.media import MediaResource
 from resources.openai import OpenAIResource
 from resources.product_feed import ProductFeedResource
+from resources.tiktok import TikTokResource
+from resources.vault import VaultResource
 from resources.warehouse import WarehouseResource
-from resources.youtube import YouTubeResource
+from resources.youtube import YouTubeAnalyticsResource, YouTubeResource
 from schedules.stages import build_schedules
 from sensors.build import build_sensors
 
@@ -151,6 +154,9 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "anthropic": AnthropicResource(**given),
         "elevenlabs": ElevenLabsResource(**given),
         "youtube": YouTubeResource(**given, clock=clock),
+        "youtube_analytics": YouTubeAnalyticsResource(**given),
+        "tiktok": TikTokResource(**given, clock=clock, vault=VaultResource(**given, ledger=ledger)),
+        "instagram": InstagramResource(**given, clock=clock),
         "blog": BlogResource(**given),
         "impact": ImpactResource(**given),
         "product_feed": ProductFeedResource(**given),

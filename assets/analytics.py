@@ -26,12 +26,15 @@ from affiliate_empire.operations.export import (
 )
 from affiliate_empire.operations.save_mart import save_mart
 from affiliate_empire.operations.sync_conversions import sync_conversions
-from affiliate_empire.operations.sync_metrics import sync_metrics
+from affiliate_empire.operations.sync_metrics import MetricsReader, sync_metrics
 from affiliate_empire.planning import ContentPlan
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.instagram import InstagramClient
+from affiliate_empire.vendors.tiktok import TikTokClient
 from affiliate_empire.vendors.youtube import YouTubeClient
+from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 from affiliate_empire.warehouse import BuildReport, Model, Warehouse, load_models
 from assets.checks import claim_holds
 from assets.partitions import DAY_OF_PLATFORM, RESTATED_DAYS, SINCE, UNTIL, day
@@ -47,7 +50,7 @@ _OWNERS = ["team:growth"]
     partitions_def=day,
     deps=[dg.AssetDep("publications", partition_mapping=DAY_OF_PLATFORM)],
     group_name=_GROUP,
-    kinds={"youtube", "parquet"},
+    kinds={"youtube", "tiktok", "instagram"},
     owners=_OWNERS,
     io_manager_key="lake",
     dagster_type=to_dagster_type(PlatformMetrics),
@@ -56,18 +59,25 @@ def platform_metrics(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
     youtube: dg.ResourceParam[YouTubeClient],
+    youtube_analytics: dg.ResourceParam[YouTubeAnalyticsClient],
+    tiktok: dg.ResourceParam[TikTokClient],
+    instagram: dg.ResourceParam[InstagramClient],
     clock: dg.ResourceParam[Clock],
     policy: dg.ResourceParam[Policy],
     settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
     """What platforms counted, with the definition of the count. One row per publication and observation; free.
 
-    Observed anew while it is that day; a past day returns what was observed on it.
+    Observed anew while it is that day; a past day returns what was observed on it. A platform that cannot be read is
+    among the problems and leaves the others their rows; shares and watch time come days late.
     """
     problems: list[str] = []
     with failing_clearly():
         if settings.calendar.day_of(clock.now()) in days_of(context):
-            problems = sync_metrics(ledger=ledger, youtube=youtube, clock=clock, policy=policy).problems
+            readers: dict[str, MetricsReader] = {"youtube": youtube, "tiktok": tiktok, "instagram": instagram}
+            problems = sync_metrics(
+                ledger=ledger, readers=readers, analytics=youtube_analytics, clock=clock, policy=policy
+            ).problems
         frames = {
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)
             for each in days_of(context)

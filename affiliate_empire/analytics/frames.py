@@ -45,6 +45,11 @@ class PlatformMetrics(pa.DataFrameModel):
     views: Series[int] = pa.Field(ge=0)
     likes: Series[int] = pa.Field(ge=0)
     comments: Series[int] = pa.Field(ge=0)
+    shares: Series[pd.Int64Dtype] = pa.Field(ge=0, nullable=True, description="empty: not told, or not yet")
+    engaged_views: Series[pd.Int64Dtype] = pa.Field(
+        ge=0, nullable=True, description="views beyond the first moment; days late"
+    )
+    watch_seconds: Series[float] = pa.Field(ge=0, nullable=True, description="watched of a view on average; days late")
 
     class Config:
         strict = True

@@ -458,4 +458,7 @@ class MetricSnapshot(Base):
     views: Mapped[int]
     likes: Mapped[int]
     comments: Mapped[int]
+    shares: Mapped[int | None]  # these three: none where the platform does not tell, or not yet
+    engaged_views: Mapped[int | None]
+    watch_seconds: Mapped[float | None]  # on average, of a view
     raw: Mapped[dict[str, Any]]

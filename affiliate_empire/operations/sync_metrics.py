@@ -1,90 +1,187 @@
-"""Read how the publications fare: views, likes and comments, and whether the platform let them stand.
+"""Read how the publications fare: what their platforms count, and whether they let them stand.
 
-Every reading is a snapshot that stays. The blog has no counter of its own; its outcome is clicks.
+Every reading is a snapshot that stays, with the definition of the count in force. Engagement and watch time on YouTube
+come from another API, days late: a snapshot holds what was known when it was taken. The blog has no counter of its own;
+its outcome is clicks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.kernel.ids import derived_id
+from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, MetricSnapshot, Publication
+from affiliate_empire.ledger.tables import MetricSnapshot, Publication
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.policy import Policy
-from affiliate_empire.vendors.youtube import YouTubeClient
+from affiliate_empire.vendors.counts import PostCounts, PostState
+from affiliate_empire.vendors.errors import VendorError, VendorRefused
+from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
 _WATCHED = timedelta(days=60)  # as long as a cohort's results are restated
-_STANDING = ("uploaded", "processed")
+_STANDING = ("public", "processing")
+_APP = {"youtube": "YouTube Studio", "tiktok": "the TikTok app", "instagram": "the Instagram app"}
 
 
-@dataclass(frozen=True)
+class MetricsReader(Protocol):
+    """What every platform's client offers; posts that are gone are missing from the counts."""
+
+    def fetch_counts(self, ids: Sequence[str], /) -> dict[str, PostCounts]: ...
+
+    def fetch_states(self, ids: Sequence[str], /) -> dict[str, PostState]: ...
+
+
+@dataclass
 class MetricsSync:
-    """How many snapshots were kept, and what is wrong with publications, a sentence each."""
+    """How many snapshots were kept, and what is wrong with publications or platforms, a sentence each."""
 
-    snapshots: int
-    problems: list[str]
+    snapshots: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
-def sync_metrics(*, ledger: Ledger, youtube: YouTubeClient, clock: Clock, policy: Policy) -> MetricsSync:
-    """Keep a snapshot of each video that is public and was published in the last 60 days.
+def sync_metrics(
+    *,
+    ledger: Ledger,
+    readers: Mapping[str, MetricsReader],
+    analytics: YouTubeAnalyticsClient,
+    clock: Clock,
+    policy: Policy,
+) -> MetricsSync:
+    """Keep a snapshot of each post that is public and was published in the last 60 days.
 
-    A video that YouTube rejected, failed or no longer returns raises an alert, once.
+    A post that its platform took down, rejected or no longer knows raises an alert, once. A platform that cannot be
+    read is a problem of its own and leaves the others their snapshots; one without publications is never asked.
+
+    Args:
+        readers: by platform; a platform without one has no counters.
+        analytics: engagement of YouTube's videos.
 
     Raises:
-        VendorUnavailable, VendorRefused: as the client's.
+        VendorUnavailable, VendorRefused, Misconfigured: no platform at all could be read.
     """
-    now = clock.now()
+    now, done = clock.now(), MetricsSync()
+    failures: list[EmpireError] = []
+    watched = _watched(ledger, readers, now)
+    for platform, publications in watched.items():
+        ids = [publication.remote_id for publication in publications]
+        try:
+            counts, states = readers[platform].fetch_counts(ids), readers[platform].fetch_states(ids)
+        except (VendorError, Misconfigured) as error:
+            failures.append(error)
+            done.problems.append(_unread(platform, error, now, ledger))
+            continue
+        if platform == "youtube":
+            try:
+                counts = _with_engagement(counts, publications, analytics, now)
+            except (VendorError, Misconfigured) as error:
+                done.problems.append(_unread("youtube_analytics", error, now, ledger))
+        _keep(publications, counts, policy.metric_definition(platform, now.date()), now, ledger)
+        done.snapshots += sum(publication.remote_id in counts for publication in publications)
+        done.problems += _fallen(publications, states, now, ledger)
+    if failures and len(failures) == len(watched):
+        raise failures[0]
+    return done
+
+
+def _watched(ledger: Ledger, readers: Mapping[str, MetricsReader], now: datetime) -> dict[str, list[Publication]]:
+    """The publications to look at, by platform."""
+    query = (
+        select(Publication)
+        .where(
+            Publication.platform.in_(readers),
+            Publication.published_at <= now,
+            Publication.published_at > now - _WATCHED,
+        )
+        .order_by(Publication.platform, Publication.published_at, Publication.publication_id)
+    )
+    found: dict[str, list[Publication]] = defaultdict(list)
     with ledger.begin() as session:
-        watched = session.scalars(
-            select(Publication).where(
-                Publication.platform == "youtube",
-                Publication.published_at <= now,
-                Publication.published_at > now - _WATCHED,
-            )
-        ).all()
-    if not watched:
-        return MetricsSync(0, [])
-    ids = [publication.remote_id for publication in watched]
-    statistics = youtube.fetch_statistics(ids)
-    states = youtube.fetch_status(ids)
-    definition = policy.metric_definition("youtube", now.date())
-    snapshots, problems, alerts = [], [], []
-    for publication in watched:
-        state = states.get(publication.remote_id)
-        if state is None or state.upload_status not in _STANDING:
-            what = "is gone" if state is None else f"was {state.upload_status} ({state.reason or 'no reason given'})"
-            problem = f"The video {publication.url} of {publication.account_id} {what}: look at it in YouTube Studio."
-            problems.append(problem)
-            alerts.append(
-                {
-                    "alert_id": derived_id("al", publication.publication_id, what),
-                    "severity": "high",
-                    "subject": "a published video does not stand",
-                    "message": problem,
-                    "raised_at": now,
-                }
-            )
-        counts = statistics.get(publication.remote_id)
-        if counts is not None:
-            snapshots.append(
-                {
-                    "publication_id": publication.publication_id,
-                    "observed_at": now,
-                    "definition": definition,
-                    "views": counts.views,
-                    "likes": counts.likes,
-                    "comments": counts.comments,
-                    "raw": counts.raw,
-                }
-            )
-    with ledger.begin() as session:
-        if snapshots:
+        for publication in session.scalars(query):
+            found[publication.platform].append(publication)
+    return found
+
+
+def _with_engagement(
+    counts: dict[str, PostCounts], publications: list[Publication], analytics: YouTubeAnalyticsClient, now: datetime
+) -> dict[str, PostCounts]:
+    """The counts with what Analytics knows of them by now; its days begin some hours after those of UTC."""
+    first = min(publication.published_at for publication in publications) - timedelta(days=1)
+    engagement = analytics.fetch_engagement(list(counts), since=first.date(), until=now.date())
+    return counts | {
+        video_id: replace(
+            counts[video_id],
+            shares=seen.shares,
+            engaged_views=seen.engaged_views,
+            watch_seconds=seen.watch_seconds,
+            raw=counts[video_id].raw | {"analytics": seen.raw},
+        )
+        for video_id, seen in engagement.items()
+    }
+
+
+def _keep(
+    publications: list[Publication], counts: Mapping[str, PostCounts], definition: str, now: datetime, ledger: Ledger
+) -> None:
+    snapshots = [
+        {
+            "publication_id": publication.publication_id,
+            "observed_at": now,
+            "definition": definition,
+            "views": seen.views,
+            "likes": seen.likes,
+            "comments": seen.comments,
+            "shares": seen.shares,
+            "engaged_views": seen.engaged_views,
+            "watch_seconds": seen.watch_seconds,
+            "raw": seen.raw,
+        }
+        for publication in publications
+        if (seen := counts.get(publication.remote_id)) is not None
+    ]
+    if snapshots:
+        with ledger.begin() as session:
             session.execute(insert(MetricSnapshot).values(snapshots).on_conflict_do_nothing())
-        if alerts:
-            session.execute(insert(Alert).values(alerts).on_conflict_do_nothing())
-    return MetricsSync(len(snapshots), problems)
+
+
+def _fallen(
+    publications: list[Publication], states: Mapping[str, PostState], now: datetime, ledger: Ledger
+) -> list[str]:
+    """Posts that do not stand: a sentence and an alert each."""
+    problems = []
+    for publication in publications:
+        state = states.get(publication.remote_id, PostState("gone"))
+        if state.standing in _STANDING:
+            continue
+        what = "is gone" if state.standing == "gone" else f"was rejected ({state.reason or 'no reason given'})"
+        where = _APP.get(publication.platform, publication.platform)
+        problem = f"The post {publication.url} of {publication.account_id} {what}: look at it in {where}."
+        raise_alert(
+            publication.publication_id,
+            what,
+            severity="high",
+            subject="a published post does not stand",
+            message=problem,
+            at=now,
+            ledger=ledger,
+        )
+        problems.append(problem)
+    return problems
+
+
+def _unread(source: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:
+    """A platform that could not be read; what will not mend by itself is an alert, once a day."""
+    problem = f"{source} was not read: {error}"
+    if isinstance(error, VendorRefused | Misconfigured):
+        raise_alert(
+            "metrics", source, now.date(), severity="high", subject=f"{source}: metrics are not read",
+            message=problem, at=now, ledger=ledger,
+        )  # fmt: skip
+    return problem

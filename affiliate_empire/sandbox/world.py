@@ -37,6 +37,7 @@ from affiliate_empire.sandbox.servers import (
     runway,
     tiktok,
     youtube,
+    youtube_analytics,
 )
 from affiliate_empire.sandbox.store import Store
 
@@ -54,6 +55,7 @@ SERVERS = (
     ecb,
     fal,
     runway,
+    youtube_analytics,
 )
 
 

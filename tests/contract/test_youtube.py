@@ -16,6 +16,7 @@ import pytest
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.sandbox.servers.youtube import CHANNEL
 from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vendors.counts import PostState
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     QuotaExhausted,
@@ -23,6 +24,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
+from affiliate_empire.vendors.google import GoogleCredentials
 from affiliate_empire.vendors.youtube import (
     Completed,
     Expired,
@@ -72,15 +74,16 @@ def video(tmp_path: Path) -> Path:
 
 
 def open_client(world: RunningWorld, **changes: Any) -> YouTubeClient:
-    credentials = {
-        "client_id": SANDBOX_KEYS["youtube_client_id"],
-        "client_secret": SANDBOX_KEYS["youtube_client_secret"],
-        "refresh_token": SANDBOX_KEYS["youtube_refresh_token"],
-    }
+    grant = GoogleCredentials(
+        SANDBOX_KEYS["youtube_client_id"],
+        SANDBOX_KEYS["youtube_client_secret"],
+        changes.pop("refresh_token", SANDBOX_KEYS["youtube_refresh_token"]),
+    )
+    if "client_secret" in changes:
+        grant = replace(grant, client_secret=changes.pop("client_secret"))
+    defaults: dict[str, Any] = {"clock": FixedClock(START), "timeout": 10.0, "pause": lambda seconds: None}
     return YouTubeClient(
-        f"{world.url}/youtube",
-        f"{world.url}/google_oauth",
-        **(credentials | {"clock": FixedClock(START), "timeout": 10.0, "pause": lambda seconds: None} | changes),
+        f"{world.url}/youtube", f"{world.url}/google_oauth", credentials=lambda: grant, **(defaults | changes)
     )
 
 
@@ -243,14 +246,18 @@ def test_a_session_that_vanishes_after_the_last_byte_is_not_called_gone(
 def test_statistics_and_status_by_id(world: RunningWorld, client: YouTubeClient, video: Path) -> None:
     video_id = publish(client, video)
 
-    statistics = client.fetch_statistics([video_id, "unknown-one"])
+    statistics = client.fetch_counts([video_id, "unknown-one"])
 
     (post,) = world.witness("posts")
     assert set(statistics) == {video_id}
     assert statistics[video_id].views == post["views"]
     assert isinstance(statistics[video_id].raw["statistics"]["viewCount"], str)
     assert set(client.fetch_status([video_id, "unknown-one"])) == {video_id}
-    assert client.fetch_statistics([]) == {}
+    states = client.fetch_states([video_id, "unknown-one"])
+    assert {name: state.standing for name, state in states.items()} == {video_id: "processing", "unknown-one": "gone"}
+    world.move_to(START + timedelta(minutes=5))
+    assert client.fetch_states([video_id])[video_id].standing == "public"
+    assert client.fetch_counts([]) == {}
 
 
 def test_the_same_file_again_is_rejected_as_a_duplicate(
@@ -262,6 +269,7 @@ def test_the_same_file_again_is_rejected_as_a_duplicate(
 
     state = client.fetch_status([second])[second]
     assert (state.upload_status, state.reason) == ("rejected", "duplicate")
+    assert client.fetch_states([second])[second] == PostState("rejected", "rejected: duplicate")
     duplicate = next(post for post in world.witness("posts") if post["remote_id"] == second)
     assert duplicate["flags"]["duplicate_of"] == first
     assert duplicate["removed_at"] is not None
@@ -410,7 +418,7 @@ def test_a_revoked_grant_and_a_wrong_client_are_refused(shared_world: RunningWor
         with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
             client.start_upload(metadata(), 100)
         with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
-            client.fetch_statistics(["abc"])
+            client.fetch_counts(["abc"])
         client.close()
 
 

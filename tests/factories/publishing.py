@@ -27,18 +27,29 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vault import RotatingTokens, Vault, open_master_key
 from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.google import GoogleCredentials
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials
 from affiliate_empire.vendors.product_feed import ProductFeedClient
 from affiliate_empire.vendors.tiktok import TikTokClient, TikTokOAuth
 from affiliate_empire.vendors.world_clock import WorldClock
 from affiliate_empire.vendors.youtube import YouTubeClient
+from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
 DAY = date(2026, 11, 20)
 SLOT = datetime(2026, 11, 20, 14, 20, tzinfo=UTC)  # 09:20 in New York
 TRACKING = "http://127.0.0.1:1"
 _AMPLE = Caps(day_micros=10**9, month_micros=10**9, run_micros=10**9)
 _SCENES = ["This grinder has eighteen settings.", "Its hopper holds 240 g.", "It has steel burrs.", "See the link."]
+
+
+def youtube_grant() -> GoogleCredentials:
+    """The grant of the world's channel."""
+    return GoogleCredentials(
+        SANDBOX_KEYS["youtube_client_id"],
+        SANDBOX_KEYS["youtube_client_secret"],
+        SANDBOX_KEYS["youtube_refresh_token"],
+    )
 
 
 @dataclass
@@ -57,12 +68,13 @@ class Business:
         self.youtube = YouTubeClient(
             f"{self.world_url}/youtube",
             f"{self.world_url}/google_oauth",
-            client_id=SANDBOX_KEYS["youtube_client_id"],
-            client_secret=SANDBOX_KEYS["youtube_client_secret"],
-            refresh_token=SANDBOX_KEYS["youtube_refresh_token"],
+            credentials=youtube_grant,
             clock=self.clock,
             timeout=30,
             pause=lambda seconds: None,
+        )
+        self.youtube_analytics = YouTubeAnalyticsClient(
+            f"{self.world_url}/youtube_analytics", f"{self.world_url}/google_oauth", credentials=youtube_grant
         )
         self.instagram = InstagramClient(
             f"{self.world_url}/instagram",

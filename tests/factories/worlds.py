@@ -79,11 +79,6 @@ class RunningWorld:
         """How a platform treats an account from now on (``*``: all of them), by ``PUT /_world/accounts/…``."""
         self._http.put(f"{self.url}/_world/accounts/{platform}/{account}", json=standing).raise_for_status()
 
-    def restrict(self, platform: str, account: str, **standing: Any) -> None:
-        """How a platform treats an account from now on: ``standing``, ``posts_per_day``."""
-        url = f"{self.url}/_world/accounts/{platform}/{account}"
-        self._http.put(url, json=standing).raise_for_status()
-
     def fault(self, match: str, **rule: Any) -> None:
         """A rule of ``POST /_world/faults``, in force at once."""
         self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()

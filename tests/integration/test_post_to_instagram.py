@@ -236,13 +236,13 @@ def test_a_lost_upload_shows_nothing_and_is_done_again(world: RunningWorld, busi
 
 # ---------------------------------------------------------------- refusals
 def test_a_full_account_is_seen_before_a_container_is_spent(world: RunningWorld, business: Business, reel: str) -> None:
-    world.restrict("instagram", USER, posts_per_day=0)
+    world.put_account("instagram", USER, posts_per_day=0)
     with pytest.raises(QuotaExhausted) as full:
         business.publish(reel)
     assert full.value.resets_at == SLOT + timedelta(days=1)
     assert containers(world) == 0
     assert rows(business.ledger, QuotaUse) == []
-    world.restrict("instagram", USER)
+    world.put_account("instagram", USER)
 
     published_once_after_refusal(world, business, reel)
 
@@ -250,11 +250,11 @@ def test_a_full_account_is_seen_before_a_container_is_spent(world: RunningWorld,
 def test_a_restricted_account_posts_nothing_and_may_go_on_later(
     world: RunningWorld, business: Business, reel: str
 ) -> None:
-    world.restrict("instagram", USER, standing="restricted")
+    world.put_account("instagram", USER, standing="restricted")
     with pytest.raises(VendorRefused, match="restricts the account"):
         business.publish(reel)
     assert world.witness("posts") == []
-    world.restrict("instagram", USER, standing="ok")
+    world.put_account("instagram", USER, standing="ok")
 
     published_once_after_refusal(world, business, reel)
 

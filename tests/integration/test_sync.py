@@ -20,7 +20,6 @@ from affiliate_empire.ledger.conversions import save_conversion_events
 from affiliate_empire.ledger.tables import (
     Alert,
     ConversionEvent,
-    MetricSnapshot,
     Product,
     Program,
     Publication,
@@ -28,13 +27,12 @@ from affiliate_empire.ledger.tables import (
 )
 from affiliate_empire.operations.sync_catalog import CatalogSync, sync_catalog
 from affiliate_empire.operations.sync_conversions import ConversionsSync, sync_conversions
-from affiliate_empire.operations.sync_metrics import sync_metrics
 from affiliate_empire.operations.sync_programs import sync_programs
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.vendors.errors import VendorUnavailable
 from affiliate_empire.vendors.product_feed import ProductFeedClient
-from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, open_business
+from tests.factories.publishing import DAY, SLOT, Business, add_video, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
 
 LONG_AGO = datetime(2026, 8, 20, 14, tzinfo=UTC)
@@ -213,47 +211,6 @@ def test_an_outage_of_impact_stores_nothing(desk: Desk, ledger: Ledger, world: R
     with pytest.raises(VendorUnavailable):
         desk.read()
     assert count(ledger, Product) == count(ledger, Program) == 0
-
-
-# ---------------------------------------------------------------- metrics
-def test_each_reading_is_a_snapshot(world: RunningWorld, business: Business, tmp_path: Path) -> None:
-    video = business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
-    world.move_to(SLOT)
-    business.publish(add_post(business))
-    work = {"ledger": business.ledger, "youtube": business.youtube, "clock": business.clock, "policy": load_policy()}
-    assert sync_metrics(**work).snapshots == 1
-    assert sync_metrics(**work).snapshots == 1  # at the same moment: the same snapshot
-    world.move_to(SLOT + timedelta(hours=3))
-    sync_metrics(**work)
-
-    early, late = sorted(rows(business.ledger, MetricSnapshot), key=lambda snapshot: snapshot.observed_at)
-    (post,) = [post for post in world.witness("posts") if post["platform"] == "youtube"]
-    assert (early.views, late.views) == (0, post["views"])
-    assert late.views > 0
-    assert late.publication_id == video.publication_id
-    assert late.definition == "youtube.views@2026-08-24"
-
-
-def test_a_scheduled_video_is_not_read_before_it_is_public(
-    world: RunningWorld, business: Business, tmp_path: Path
-) -> None:
-    business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
-    done = sync_metrics(ledger=business.ledger, youtube=business.youtube, clock=business.clock, policy=load_policy())
-    assert done.snapshots == 0
-
-
-def test_a_rejected_video_raises_an_alert_once(world: RunningWorld, business: Business, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "short.mp4")
-    business.publish(add_video(business, path))
-    business.publish(add_video(business, path, piece_id="pc_again", slot_at=SLOT + timedelta(minutes=5)))
-    world.move_to(SLOT + timedelta(minutes=10))
-    for _ in range(2):
-        done = sync_metrics(
-            ledger=business.ledger, youtube=business.youtube, clock=business.clock, policy=load_policy()
-        )
-    assert len(done.problems) == 1
-    (alert,) = rows(business.ledger, Alert)
-    assert "rejected (duplicate)" in alert.message
 
 
 # ---------------------------------------------------------------- conversions

@@ -38,6 +38,10 @@ CHANNEL = "UCsandbox000000000000001"
 CHANNEL_TITLE = "Sandbox Channel"
 UPLOADS_PLAYLIST = "UU" + CHANNEL[2:]
 
+SCOPES = tuple(
+    f"https://www.googleapis.com/auth/{scope}"
+    for scope in ("youtube.upload", "youtube.readonly", "yt-analytics.readonly")
+)  # what the channel's owner granted
 INSERTS_PER_DAY = 100
 SEARCHES_PER_DAY = 100
 STATS_PER_DAY = 10_000
@@ -84,6 +88,7 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{ti
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS youtube_tokens (token TEXT PRIMARY KEY, expires_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS google_grants (token TEXT PRIMARY KEY, scope TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS youtube_quota (
     bucket TEXT NOT NULL, day TEXT NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (bucket, day));
 CREATE TABLE IF NOT EXISTS youtube_sessions (
@@ -167,10 +172,14 @@ class _YouTube:
             return _oauth_error(401, "invalid_client", "The OAuth client was not found.")
         if form.get("refresh_token") != keys.YOUTUBE_REFRESH_TOKEN:
             return _oauth_error(400, "invalid_grant", "Token has been expired or revoked.")
+        scope = form.get("scope") or " ".join(SCOPES)
+        if not set(scope.split()) <= set(SCOPES):
+            return _oauth_error(400, "invalid_scope", "Some requested scopes were not granted.")
         access = f"ya29.{secrets.token_urlsafe(48)}"
         expires = self.world.now() + timedelta(seconds=TOKEN_SECONDS)
-        self.store.execute("INSERT INTO youtube_tokens VALUES (?, ?)", (access, stamp(expires)))
-        scope = form.get("scope") or "https://www.googleapis.com/auth/youtube.upload"
+        with self.store.transaction():
+            self.store.execute("INSERT INTO youtube_tokens VALUES (?, ?)", (access, stamp(expires)))
+            self.store.execute("INSERT INTO google_grants VALUES (?, ?)", (access, scope))
         return JSONResponse(
             {"access_token": access, "expires_in": TOKEN_SECONDS, "scope": scope, "token_type": "Bearer"}
         )

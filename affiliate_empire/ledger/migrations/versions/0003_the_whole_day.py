@@ -43,3 +43,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("day", "arm_a", "arm_b", name="pk_experiment_results"),
     )
+    op.add_column("metric_snapshots", sa.Column("shares", sa.BigInteger(), nullable=True))
+    op.add_column("metric_snapshots", sa.Column("engaged_views", sa.BigInteger(), nullable=True))
+    op.add_column("metric_snapshots", sa.Column("watch_seconds", sa.Float(), nullable=True))

@@ -1,0 +1,237 @@
+"""Reading how posts fare into the ledger and the lake: every platform, real PostgreSQL, the world over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Alert, MetricSnapshot, Publication
+from affiliate_empire.operations.export import export_platform_metrics
+from affiliate_empire.operations.sync_metrics import MetricsSync, sync_metrics
+from affiliate_empire.policy import load_policy
+from affiliate_empire.vendors.counts import PostCounts, PostState
+from affiliate_empire.vendors.errors import VendorUnavailable
+from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, open_business
+from tests.factories.worlds import START, RunningWorld, write_video
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RunningWorld]:
+    world = RunningWorld(tmp_path, now=START)
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def business(ledger: Ledger, world: RunningWorld, tmp_path: Path) -> Iterator[Business]:
+    business = open_business(ledger, world.url, tmp_path)
+    yield business
+    business.close()
+
+
+class Unset:
+    """A client whose keys are not there: it says so when it is asked for anything."""
+
+    def fetch_counts(self, ids: Any) -> dict[str, PostCounts]:
+        raise Misconfigured("EMPIRE_INSTAGRAM_ACCESS_TOKEN is not set.")
+
+    def fetch_states(self, ids: Any) -> dict[str, PostState]:
+        raise AssertionError("counts come first")
+
+
+def read(business: Business, **readers: Any) -> MetricsSync:
+    known: dict[str, Any] = {"youtube": business.youtube, "instagram": business.instagram}
+    return sync_metrics(
+        ledger=business.ledger,
+        readers=known | readers,
+        analytics=business.youtube_analytics,
+        clock=business.clock,
+        policy=load_policy(),
+    )
+
+
+def rows(ledger: Ledger, table: Any) -> list[Any]:
+    with ledger.begin() as session:
+        return list(session.scalars(select(table)))
+
+
+def snapshots(business: Business, publication: Publication) -> list[MetricSnapshot]:
+    found = [row for row in rows(business.ledger, MetricSnapshot) if row.publication_id == publication.publication_id]
+    return sorted(found, key=lambda snapshot: snapshot.observed_at)
+
+
+def publish_both(world: RunningWorld, business: Business, tmp_path: Path) -> tuple[Publication, Publication]:
+    """A video on YouTube and one on Instagram, both public since the slot."""
+    short = business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
+    world.move_to(SLOT)
+    path = write_video(tmp_path / "reel.mp4", seed=1, seconds=4, index_first=True)
+    return short, business.publish(add_video(business, path, piece_id="pc_reel", platform="instagram"))
+
+
+def test_each_reading_is_a_snapshot_under_its_platforms_definition(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    short, reel = publish_both(world, business, tmp_path)
+    business.publish(add_post(business))
+    assert read(business) == MetricsSync(1, [])  # Instagram counts nothing yet, and the blog never does
+    assert read(business) == MetricsSync(1, [])  # at the same moment: the same snapshot
+    world.move_to(SLOT + timedelta(hours=3))
+    assert read(business) == MetricsSync(2, [])
+
+    posts = {post["platform"]: post for post in world.witness("posts")}
+    early, late = snapshots(business, short)
+    (of_reel,) = snapshots(business, reel)
+    assert (early.views, late.views) == (0, posts["youtube"]["views"])
+    assert late.views > 0
+    assert (of_reel.views, of_reel.likes, of_reel.comments) == tuple(
+        posts["instagram"][name] for name in ("views", "likes", "comments")
+    )
+    assert of_reel.shares is not None
+    assert (late.shares, late.engaged_views, late.watch_seconds) == (None, None, None)
+    assert (late.definition, of_reel.definition) == ("youtube.views@2026-08-24", "instagram.views@2025-04")
+
+    frame = export_platform_metrics(DAY, ledger=business.ledger, calendar=BusinessCalendar())
+    assert list(frame["views"]) == [early.views, *(s.views for s in sorted((late, of_reel), key=_by_publication))]
+    assert frame["shares"].isna().sum() == 2
+    assert frame["shares"].sum() == of_reel.shares
+
+
+def _by_publication(snapshot: MetricSnapshot) -> str:
+    return snapshot.publication_id
+
+
+def test_a_scheduled_video_is_not_read_before_it_is_public(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
+    assert read(business) == MetricsSync()
+
+
+def test_a_platform_without_publications_is_never_asked(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
+    world.move_to(SLOT)
+    assert read(business, instagram=Unset(), tiktok=Unset()) == MetricsSync(1, [])
+
+
+# ---------------------------------------------------------------- posts that fell
+def test_a_rejected_video_raises_an_alert_once(world: RunningWorld, business: Business, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "short.mp4")
+    business.publish(add_video(business, path))
+    business.publish(add_video(business, path, piece_id="pc_again", slot_at=SLOT + timedelta(minutes=5)))
+    world.move_to(SLOT + timedelta(minutes=10))
+    for _ in range(2):
+        done = read(business)
+    assert len(done.problems) == 1
+    (alert,) = rows(business.ledger, Alert)
+    assert alert.message == done.problems[0]
+    assert "was rejected (rejected: duplicate): look at it in YouTube Studio" in alert.message
+
+
+def test_a_reel_that_was_taken_down_raises_an_alert_once_and_keeps_its_numbers(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    _, reel = publish_both(world, business, tmp_path)
+    world.move_to(SLOT + timedelta(hours=2))
+    read(business)
+    world.store.execute("UPDATE instagram_media SET removed_at = 'taken down'")
+    for hours in (3, 4):
+        world.move_to(SLOT + timedelta(hours=hours))
+        done = read(business)
+    assert done == MetricsSync(1, done.problems)
+    assert f"{reel.url} of instagram:gearlab is gone: look at it in the Instagram app." in done.problems[0]
+    assert [alert.message for alert in rows(business.ledger, Alert)] == done.problems
+    assert len(snapshots(business, reel)) == 1
+
+
+# ---------------------------------------------------------------- platforms that cannot be read
+def test_an_outage_of_one_platform_leaves_the_others_their_numbers(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    publish_both(world, business, tmp_path)
+    world.move_to(SLOT + timedelta(hours=3))
+    world.fault("GET /instagram/*", status=503)
+    done = read(business)
+
+    assert done.snapshots == 1
+    assert [problem.split(" was not read")[0] for problem in done.problems] == ["instagram"]
+    assert rows(business.ledger, Alert) == []  # it mends by itself
+    world.clear_faults()
+    assert read(business).snapshots == 2
+
+
+def test_a_platform_without_keys_is_a_problem_and_one_alert_a_day(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    publish_both(world, business, tmp_path)
+    world.move_to(SLOT + timedelta(hours=3))
+    for _ in range(2):
+        done = read(business, instagram=Unset())
+
+    assert done.snapshots == 1
+    assert "EMPIRE_INSTAGRAM_ACCESS_TOKEN is not set" in done.problems[0]
+    (alert,) = rows(business.ledger, Alert)
+    assert alert.message == done.problems[0]
+
+
+def test_when_nothing_can_be_read_the_sync_fails(world: RunningWorld, business: Business, tmp_path: Path) -> None:
+    publish_both(world, business, tmp_path)
+    world.fault("GET /instagram/*", status=503, times=5)
+    world.fault("GET /youtube/*", status=503, times=5)
+    with pytest.raises(VendorUnavailable):
+        read(business)
+    assert rows(business.ledger, MetricSnapshot) == []
+
+
+# ---------------------------------------------------------------- YouTube Analytics
+@pytest.fixture
+def watched(world: RunningWorld, business: Business, tmp_path: Path) -> Publication:
+    """A video whose first days lie behind it: the world's clock cannot run ahead, so it was posted long ago."""
+    publication = business.publish(add_video(business, write_video(tmp_path / "short.mp4", seconds=8)))
+    world.move_to(SLOT + timedelta(hours=6))
+    with business.ledger.begin() as session:
+        session.execute(update(Publication).values(published_at=SLOT - timedelta(days=5)))
+    steps = round(timedelta(days=5) / timedelta(minutes=10))
+    world.store.execute("UPDATE views SET step = step - ?", (steps,))
+    return publication
+
+
+def test_engagement_joins_the_counts_days_later(world: RunningWorld, business: Business, watched: Publication) -> None:
+    assert read(business) == MetricsSync(1, [])
+
+    (snapshot,) = snapshots(business, watched)
+    assert snapshot.engaged_views is not None
+    assert 0 < snapshot.engaged_views < snapshot.views
+    assert snapshot.watch_seconds is not None
+    assert 0 < snapshot.watch_seconds <= 8
+    assert snapshot.raw["analytics"]["video"] == watched.remote_id
+    frame = export_platform_metrics(DAY, ledger=business.ledger, calendar=BusinessCalendar())
+    assert frame["engaged_views"].tolist() == [snapshot.engaged_views]
+
+
+@pytest.mark.parametrize(("fault", "alerts"), [("GET /youtube_analytics/*", 0), ("POST /google_oauth/token", 1)])
+def test_views_are_kept_where_analytics_cannot_be_asked(
+    world: RunningWorld, business: Business, watched: Publication, fault: str, alerts: int
+) -> None:
+    business.youtube.fetch_states([watched.remote_id])  # its token is there
+    if alerts:
+        world.fault(fault, status=400, body={"error": "invalid_scope"})
+    else:
+        world.fault(fault, status=503)
+    done = read(business)
+
+    assert done.snapshots == 1
+    assert [problem.split(" was not read")[0] for problem in done.problems] == ["youtube_analytics"]
+    assert len(rows(business.ledger, Alert)) == alerts
+    (snapshot,) = snapshots(business, watched)
+    assert snapshot.views > 0
+    assert snapshot.engaged_views is None
