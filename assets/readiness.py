@@ -19,6 +19,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 PARTITION = "dagster/partition"
+# Google may answer nobody for days: what is made from these goes on with the last ones, or without.
+DISPENSABLE = {AssetKey("trend_signals"), AssetKey("trending_topics")}
 
 
 class Readiness:
@@ -41,16 +43,17 @@ class Readiness:
         """The assets that a job's partition waits for, by name; empty when it may begin.
 
         Of an upstream asset with days, that very day is needed; of one with weeks or prompt versions, anything at all:
-        a day reads the newest from the ledger. Posts are made all day long, so nothing waits for all of them.
+        a day reads the newest from the ledger. Posts are made all day long, so nothing waits for all of them; and what
+        can be done without is waited for by nobody.
         """
         mine = self._keys(job)
-        parents = {parent for key in mine for parent in self._graph.get(key).parent_keys} - mine
+        parents = {parent for key in mine for parent in self._graph.get(key).parent_keys} - mine - DISPENSABLE
         return sorted(parent.to_python_identifier() for parent in parents if not self._is_there(parent, partition))
 
     def is_under_way(self, job: str, partition: str) -> bool:
         """Whether a run that makes some of a job's assets for the partition waits or runs, whoever asked for it."""
         runs = self._instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags={PARTITION: partition}))
-        return any(run.job_name == job or bool((run.asset_selection or set()) & self._keys(job)) for run in runs)
+        return any(bool(self._made_by(run) & self._keys(job)) for run in runs)
 
     def failures(self, job: str, partition: str) -> list[dg.DagsterRun]:
         """The failed runs of a job's partition, newest first."""
@@ -59,6 +62,10 @@ class Readiness:
                 dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], tags={PARTITION: partition})
             )
         )
+
+    def _made_by(self, run: dg.DagsterRun) -> Set[AssetKey]:
+        known = self._repository.has_job(run.job_name)
+        return run.asset_selection or (self._keys(run.job_name) if known else frozenset())
 
     def _keys(self, job: str) -> Set[AssetKey]:
         return self._repository.get_job(job).asset_layer.selected_asset_keys

@@ -55,7 +55,8 @@ def stages_overdue(jobs: Mapping[str, Any], status: dg.DefaultSensorStatus) -> d
                     requests.append(dg.RunRequest(run_key=key, partition_key=partition, job_name=job))
             else:
                 waiting.append(f"{job} of {partition} waits for {', '.join(missing)}")
-                if due.late(now):
+                # A day that has passed, as before the first of the business, was told on its own day.
+                if due.late(now) and settings.calendar.day_of(due.since) == settings.calendar.day_of(now):
                     raise_alert(
                         "stage waits",
                         job,
