@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 
 class RenderProfile(StrEnum):
-    """``full``: 1080×1920, as published. ``light``: 270×480 and fast, for tests and rehearsals; its files say so."""
+    """``full``: 1080×1920, as published. ``light``: 360×640 and fast, for tests and rehearsals; its files say so."""
 
     FULL = "full"
     LIGHT = "light"

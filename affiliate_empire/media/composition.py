@@ -40,8 +40,8 @@ class Profile:
     crf: int = 22
 
 
-# ``light`` is full in everything but size: what is tested small holds large.
-PROFILES = {"full": Profile("full", *CANVAS), "light": Profile("light", 270, 480, crf=18)}
+# ``light`` is full in everything but size: what is tested small holds large. TikTok takes nothing below 360 pixels.
+PROFILES = {"full": Profile("full", *CANVAS), "light": Profile("light", 360, 640, crf=18)}
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_a_video_is_made_once_and_again_only_from_other_inputs(
     (row,) = _videos(ledger)
     assert row.sha256 == first.sha256
     assert row.media_type == "video/mp4"
-    assert row.content["size"] == "270x480"
+    assert row.content["size"] == "360x640"
     assert abs(row.content["lufs"] + 14) <= 0.5
     assert row.content["true_peak"] <= -1
     assert set(row.content["inputs"]) == {"narrations", "timings", "voiceover", "still 0", "still 1"}

@@ -53,7 +53,7 @@ def test_the_good_file_is_accepted_with_its_measures(good: Path) -> None:
     assert report.reasons == []
     assert report.accepted
     measures = report.measures
-    assert (measures["width"], measures["height"], measures["fps"]) == (270, 480, 30)
+    assert (measures["width"], measures["height"], measures["fps"]) == (360, 640, 30)
     assert 9 <= measures["duration"] <= 14
     assert measures["frames"] == round(measures["duration"] * 30)
     assert abs(measures["lufs"] + 14) <= 0.5
@@ -76,7 +76,7 @@ def test_the_same_inputs_make_the_same_bytes(good: Path, tmp_path: Path) -> None
 _H264 = "h264_metadata="
 _GONE = "drawbox=x=0:y=0:w=iw:h=ih:color=black:t=fill:enable='between(t,4,7)'"
 _SPOILS: dict[str, tuple[list[str], set[str]]] = {
-    "another size": (["-vf", "scale=272:480,setsar=1", *_ENCODE], {"size"}),
+    "another size": (["-vf", "scale=362:640,setsar=1", *_ENCODE], {"size"}),
     "pixels that are not square": ([*_COPY, "-bsf:v", _H264 + "sample_aspect_ratio=4/3"], {"aspect"}),
     "25 frames a second": (["-vf", "fps=25", *_ENCODE, "-r", "25"], {"fps"}),
     "yuv444p": ([*_ENCODE, "-profile:v", "high444", "-pix_fmt", "yuv444p"], {"pixel_format", "video_profile"}),
@@ -127,7 +127,7 @@ def test_half_a_minute_too_much_is_too_long(good: Path, tmp_path: Path) -> None:
 
 def test_a_frozen_still_is_found_under_moving_captions(workshop: Path, tmp_path: Path) -> None:
     still = ["-loop", "1", "-framerate", "30", "-i", "still0.png", "-i", "sound.m4a", "-t", "10"]
-    graph = "scale=270:480:out_color_matrix=bt709,format=yuv420p,setsar=1,ass=filename=captions.ass:fontsdir=fonts,"
+    graph = "scale=360:640:out_color_matrix=bt709,format=yuv420p,setsar=1,ass=filename=captions.ass:fontsdir=fonts,"
     graph += "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     target = tmp_path / "frozen.mp4"
     ffmpeg.run([*still, "-vf", graph, *_ENCODE, str(target)], workshop)
@@ -141,7 +141,7 @@ def test_another_label_is_no_disclosure(workshop: Path, tmp_path: Path, label: s
     (workshop / "other.ass").write_text("\n".join([*lines, *(captions.label_events(label, 30) if label else [])]))
     target = tmp_path / "other.mp4"
     tags = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-    graph = f"testsrc2=s=270x480:r=30,format=yuv420p,setsar=1,ass=filename=other.ass:fontsdir=fonts,{tags}[v]"
+    graph = f"testsrc2=s=360x640:r=30,format=yuv420p,setsar=1,ass=filename=other.ass:fontsdir=fonts,{tags}[v]"
     inputs = ["-i", "sound.m4a", "-filter_complex", graph, "-map", "[v]", "-map", "0:a", "-t", "10"]
     ffmpeg.run([*inputs, *_ENCODE, str(target)], workshop)
     assert _judged(target).codes == {"disclosure"}
