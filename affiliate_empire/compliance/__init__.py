@@ -9,5 +9,14 @@ Where the rules come from: 16 CFR 255 (endorsements: disclosure hard to miss, in
 
 from affiliate_empire.compliance.claims import check_post, check_script, forbidden_claims
 from affiliate_empire.compliance.disclosure import check_description, check_page, check_spoken
+from affiliate_empire.compliance.offer import check_price
 
-__all__ = ["check_description", "check_page", "check_post", "check_script", "check_spoken", "forbidden_claims"]
+__all__ = [
+    "check_description",
+    "check_page",
+    "check_post",
+    "check_price",
+    "check_script",
+    "check_spoken",
+    "forbidden_claims",
+]

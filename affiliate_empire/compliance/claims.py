@@ -133,6 +133,16 @@ def price_of(facts: Iterable[str]) -> Decimal | None:
     return None
 
 
+def states_price(text: str, price: str, others: Iterable[str]) -> bool:
+    """Whether a text names a price, or the bare number of the fact ``price`` where none of the ``others`` has it."""
+    if _PRICE.search(text):
+        return True
+    numbers = {Decimal(number.replace(",", "")) for number in _NUMBER.findall(price)}
+    elsewhere = {Decimal(number.replace(",", "")) for other in others for number in _NUMBER.findall(other)}
+    said = {Decimal(number.replace(",", "")) for number in _NUMBER.findall(text)}
+    return bool(said & (numbers - elsewhere))
+
+
 def _uncited(parts: Iterable[tuple[str, list[str]]], facts: Mapping[str, str], word: str) -> list[str]:
     listed = list(parts)
     unknown = sorted({fact for _, cited in listed for fact in cited if fact not in facts})

@@ -62,7 +62,14 @@ from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.leases import is_dead, this_process
 from affiliate_empire.ledger.tables import Alert, Effect, Installation
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 
 # Longer than any client's hard time-out, a long upload included; a dead owner on this host is seen at once anyway.
 LEASE = timedelta(minutes=30)
@@ -582,6 +589,11 @@ class Effects:
         effect.handle = None
 
     def _book_refused(self, session: Session, effect: Effect, error: VendorRefused) -> None:
+        if isinstance(error, CredentialsRejected | AccountRestricted) and not error.cost_micros:
+            # Who asked was refused, not what was asked for: it did not happen, and it is still wanted.
+            self._free(session, effect)
+            _set(effect, State.INTENDED, error)
+            return
         quotas.free(session, effect)
         effect.cost_micros = error.cost_micros
         effect.remote_id = error.request_id
@@ -689,7 +701,8 @@ class Effects:
             return found(State.LOST, "booked at its maximum cost")
         if not _can_be_asked(effect):
             self._free(session, effect)
-            _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED)
+            # What it said last stays: why it is open, or why it was too late.
+            _set(effect, State.EXPIRED if self._closed(effect.deadline_at) else State.INTENDED, effect.error)
             return None if effect.state == seen.state else found(State(effect.state))
         if act is None:
             return found(seen.state, "nobody here can ask its vendor")

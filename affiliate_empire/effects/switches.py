@@ -31,13 +31,18 @@ def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
 
 
 def resume_scope(scope: str, *, ledger: Ledger) -> None:
-    """Switch a scope on again.
+    """Switch a scope on again; an account that its platform had restricted is active again, by its owner's word.
 
     Raises:
-        BadInput: it is not paused.
+        BadInput: it is neither paused nor restricted.
     """
+    kind, _, name = scope.partition(":")
     with ledger.begin() as session:
-        if not session.scalars(delete(Pause).where(Pause.scope == scope).returning(Pause.scope)).all():
+        lifted = session.scalars(delete(Pause).where(Pause.scope == scope).returning(Pause.scope)).all()
+        restricted = session.get(Account, name) if kind == "account" else None
+        if restricted is not None and restricted.status != "active":
+            restricted.status = "active"
+        elif not lifted:
             paused = ", ".join(session.scalars(select(Pause.scope).order_by(Pause.scope))) or "nothing"
             raise BadInput(f"{scope!r} is not paused; paused now: {paused}.")
 

@@ -59,7 +59,7 @@ def _restrictions(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> 
                     f"restricted:{account_id}:{today}",
                     "replan",
                     f"{account_id} is restricted by its platform: {aside} of its posts were put aside; look into the "
-                    "platform's app, and set the account active when the platform lets it post again.",
+                    f"platform's app, and run `empire resume account:{account_id}` when it may post again.",
                 )
             )
     return found

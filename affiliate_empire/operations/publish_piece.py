@@ -20,10 +20,13 @@ from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Product, Publication
+from affiliate_empire.operations.check_offer import refuse_changed_offer
 from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Material, Poster
 from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected
 from affiliate_empire.vendors.impact import ImpactClient
 
 OPERATION = "publish"
@@ -63,7 +66,9 @@ def publish_piece(
     Raises:
         NotDue: too early; come back at its slot.
         WindowClosed: too late; it is never made up for.
-        PieceRejected: what would go out does not disclose, or its content is missing.
+        PieceRejected: what would go out does not disclose, cites a price that is none any more, or its product cannot
+            be bought; or its content is missing.
+        AccountRestricted, CredentialsRejected: the platform does not let the account post; it is paused by now.
         EffectError, VendorError: as ``Effects.perform``.
     """
     with ledger.begin() as session:
@@ -82,6 +87,7 @@ def publish_piece(
         _refuse_outside_window(piece, clock.now(), closes, policy)
     if effects.read_only:
         raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
+    refuse_changed_offer(piece, ledger=ledger)
     link = make_link(piece_id, ledger=ledger, impact=impact, policy=policy)
     with ledger.begin() as session:
         made = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id, Artifact.name == "")).all()
@@ -111,7 +117,11 @@ def publish_piece(
         deadline_at=closes,
         quota=Quota(rule.quota, rule.limit, rule.window, max(piece.slot_at, clock.now())),
     )
-    receipt = effects.perform(intent, composed.act)
+    try:
+        receipt = effects.perform(intent, composed.act)
+    except (AccountRestricted, CredentialsRejected) as refusal:
+        hold_account(piece.account_id, refusal, ledger=ledger, at=clock.now())
+        raise
     with ledger.begin() as session:
         return _record(session, piece, receipt.effect_id, receipt.remote_id, receipt.result)
 

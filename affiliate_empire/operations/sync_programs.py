@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Program
+from affiliate_empire.operations.patience import read
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.impact import ImpactClient
 
@@ -34,8 +36,8 @@ def sync_programs(*, ledger: Ledger, impact: ImpactClient, clock: Clock, policy:
     """
     observed_at = clock.now()
     programs = [
-        program_row(campaign, impact.fetch_public_terms(str(campaign["CampaignId"])), observed_at)
-        for campaign in impact.fetch_campaigns()
+        program_row(campaign, read(impact.fetch_public_terms, str(campaign["CampaignId"])), observed_at)
+        for campaign in read(impact.fetch_campaigns)
     ]
     with ledger.begin() as session:
         save_programs(session, programs)
@@ -90,7 +92,13 @@ def program_row(campaign: Mapping[str, Any], terms: Mapping[str, Any], observed_
 
 
 def save_programs(session: Session, programs: Sequence[dict[str, Any]]) -> None:
-    """Keep programmes as last seen."""
+    """Keep programmes as last seen; one that the network names no more is not joined any more."""
+    left = update(Program).where(
+        Program.network == NETWORK,
+        Program.status == "joined",
+        Program.program_id.not_in([program["program_id"] for program in programs]),
+    )
+    session.execute(left.values(status="not_joined"))
     if not programs:
         return
     rows = insert(Program).values(list(programs))

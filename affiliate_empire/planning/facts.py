@@ -42,12 +42,17 @@ def product_facts(
     if brand:
         statements.append(f"Brand: {brand}")
     if price_may_be_shown:
-        statements.append(f"Price: {_amount(from_micros(price_micros))} {currency}")
+        statements.append(price_fact(price_micros, currency))
     for sentence in _SENTENCE_END.split(description.strip()):
         text = sentence.strip()
         if text and len(text) <= _SENTENCE_CHARACTERS and not _ADDRESS.search(text) and not objections(text):
             statements.append(text)
     return {f"F{number}": text for number, text in enumerate(dict.fromkeys(statements[:FACTS]), start=1)}
+
+
+def price_fact(price_micros: int, currency: str) -> str:
+    """The fact that states a price: ``Price: 64.00 USD``."""
+    return f"Price: {_amount(from_micros(price_micros))} {currency}"
 
 
 def _amount(amount: Decimal) -> str:

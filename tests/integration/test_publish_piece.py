@@ -336,9 +336,9 @@ def test_read_only_asks_for_nothing_that_leaves_a_trace(world: RunningWorld, bus
 
 
 def test_a_refusal_is_final_and_says_why(world: RunningWorld, business: Business, video: str) -> None:
-    body = {"error": {"code": 403, "message": "suspended", "errors": [{"reason": "authenticatedUserAccountSuspended"}]}}
+    body = {"error": {"code": 403, "message": "no", "errors": [{"reason": "forbidden"}]}}
     world.fault(SESSION, status=403, body=body)
-    with pytest.raises(VendorRefused, match="authenticatedUserAccountSuspended"):
+    with pytest.raises(VendorRefused, match="forbidden"):
         business.publish(video)
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]
     assert world.witness("posts") == []

@@ -1,0 +1,50 @@
+"""Posting nothing more for an account that its platform does not let post, until its owner has looked.
+
+The platform's word is ``affiliate_empire.vendors.errors``'s; that a paused account posts nothing is
+``affiliate_empire.effects``'s. Its pieces stay what and where they are: nothing moves to another account.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Pause
+from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected
+
+
+def hold_account(
+    account_id: str, refusal: AccountRestricted | CredentialsRejected, *, ledger: Ledger, at: datetime
+) -> None:
+    """Pause an account with the platform's reason, and tell the owner once.
+
+    A restricted account is marked as such, so that nothing is planned for it. ``empire resume account:…`` takes both
+    back (``effects.switches``).
+
+    Args:
+        account_id: ``youtube:gearlab``.
+        refusal: what the platform said.
+        ledger: keeps the pause and the alert.
+        at: business time.
+    """
+    scope, reason = f"account:{account_id}", str(refusal).rstrip(".")
+    with ledger.begin() as session:
+        pause = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
+        is_news = session.scalars(pause.on_conflict_do_nothing().returning(Pause.scope)).all()
+        if isinstance(refusal, AccountRestricted):
+            session.get_one(Account, account_id).status = "restricted"
+    if is_news:
+        raise_alert(
+            "account held",
+            account_id,
+            at,
+            severity="high",
+            subject=f"{account_id}: {'restricted' if isinstance(refusal, AccountRestricted) else 'access rejected'}",
+            message=f"{account_id} is paused ({reason}): when that is done, lift it with `empire resume {scope}`.",
+            at=at,
+            ledger=ledger,
+        )
