@@ -15,6 +15,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Publication
+from affiliate_empire.operations.patience import read
 from affiliate_empire.vendors.tiktok import PublicVideo, TikTokClient, is_publish_id
 
 _SOUGHT = timedelta(days=60)  # as long as a publication's metrics are read
@@ -33,12 +34,12 @@ def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock) -> 
         sought = [one for one in session.scalars(recent) if is_publish_id(one.remote_id)]
     found = 0
     for publication in sought:
-        status = tiktok.fetch_status(publication.remote_id)
+        status = read(tiktok.fetch_status, publication.remote_id)
         if status.status == "SEND_TO_USER_INBOX":
             _tell_of_draft(ledger, publication, clock)
         if status.post_id is None:
             continue
-        video = tiktok.fetch_public_videos([status.post_id]).get(status.post_id)
+        video = read(tiktok.fetch_public_videos, [status.post_id]).get(status.post_id)
         if video is not None:  # otherwise it was hidden meanwhile: it is looked for again
             _save(ledger, publication, status.post_id, video)
             found += 1

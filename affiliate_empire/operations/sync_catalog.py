@@ -27,6 +27,7 @@ from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.ids import canonical_json, derived_id
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Product, RejectedRow
+from affiliate_empire.operations.patience import read
 from affiliate_empire.operations.sync_programs import program_row, save_programs
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient
@@ -67,10 +68,10 @@ def sync_catalog(
         VendorUnavailable, VendorRefused: a source does not answer, or refuses.
     """
     observed_at = clock.now()
-    feed = parse_feed(product_feed.fetch(), source=FEED)
-    campaigns = {str(campaign["CampaignId"]): campaign for campaign in impact.fetch_campaigns()}
+    feed = parse_feed(read(product_feed.fetch), source=FEED)
+    campaigns = {str(campaign["CampaignId"]): campaign for campaign in read(impact.fetch_campaigns)}
     programs = [
-        program_row(campaign, impact.fetch_public_terms(native_id), observed_at)
+        program_row(campaign, read(impact.fetch_public_terms, native_id), observed_at)
         for native_id, campaign in campaigns.items()
     ]
     by_native_id = {program["native_id"]: program for program in programs}
@@ -79,11 +80,11 @@ def sync_catalog(
     usable, elsewhere = _on_domains(feed, payer)
     frames = [_offered(usable, payer, day, observed_at)]
     rejected = [feed.rejected, elsewhere]
-    for catalog in impact.fetch_catalogs():
+    for catalog in read(impact.fetch_catalogs):
         campaign = campaigns.get(str(catalog["CampaignId"]))
         if campaign is None:
             continue  # a catalogue of a programme that was left since the list was read
-        items = parse_items(impact.fetch_catalog_items(str(catalog["Id"])), campaign)
+        items = parse_items(read(impact.fetch_catalog_items, str(catalog["Id"])), campaign)
         frames.append(_offered(items.products, by_native_id[str(catalog["CampaignId"])], day, observed_at))
         rejected.append(items.rejected)
     products = combined_products(frames)

@@ -24,6 +24,7 @@ from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.conversions import save_conversion_events
 from affiliate_empire.ledger.tables import Alert, ConversionEvent, Publication
+from affiliate_empire.operations.patience import read
 from affiliate_empire.vendors.impact import ImpactClient
 
 # Read again what was polled before: an action may be stamped earlier than it can first be read.
@@ -51,7 +52,7 @@ def sync_conversions(*, ledger: Ledger, impact: ImpactClient, clock: Clock) -> C
     now = clock.now()
     with ledger.begin() as session:
         start = _polled_until(session, now)
-    actions = impact.fetch_actions(start, now)
+    actions = read(impact.fetch_actions, start, now)
     new, problems = 0, []
     for action in actions:
         with ledger.begin() as session:

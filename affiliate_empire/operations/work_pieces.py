@@ -1,36 +1,42 @@
 """Working the pieces of a day through one step, several at a time.
 
-A piece that is rejected is quarantined with its reason and the others go on; any other failure is raised once the
-pieces under way have ended. Each piece checkpoints itself in the ledger, so working a day again repeats nothing that
-is done. What a step does is its own verb's business.
+A piece that is rejected is quarantined with its reason and the others go on; a piece whose vendor did nothing is tried
+again after a wait; any other failure is raised once the pieces under way have ended. Each piece checkpoints itself in
+the ledger, so working a day again repeats nothing that is done. What a step does is its own verb's business.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from sqlalchemy import select
 
 from affiliate_empire.effects import WindowClosed
+from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Piece
 from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.patience import PATIENT, Patience
 
 
 @dataclass
 class PiecesWorked:
     """What a step did. ``quarantined`` maps a piece to its reason and holds those of earlier runs of the step too.
 
-    ``missed`` are pieces whose window had closed: nothing is wrong with them, and nothing is made up for.
+    ``missed`` are pieces whose window had closed: nothing is wrong with them, and nothing is made up for. ``held`` maps
+    a piece that waits for its account, or for its owner, to the reason: the next run works it again.
     """
 
     step: str
     made: list[str] = field(default_factory=list)
     quarantined: dict[str, str] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -53,7 +59,14 @@ def pieces_of(day: date, *, ledger: Ledger, kind: str | None = None) -> list[Pie
 
 
 def work_pieces(
-    step: str, pieces: Sequence[Piece], verb: Callable[[str], object], *, ledger: Ledger, at_once: int
+    step: str,
+    pieces: Sequence[Piece],
+    verb: Callable[[str], object],
+    *,
+    ledger: Ledger,
+    at_once: int,
+    patience: Patience = PATIENT,
+    holding: tuple[type[EmpireError], ...] = (),
 ) -> PiecesWorked:
     """Call a verb for each piece that is not quarantined.
 
@@ -63,6 +76,8 @@ def work_pieces(
         verb: takes a piece id; reuses what it already made; raises ``PieceRejected`` for a piece that cannot be made.
         ledger: where a quarantine is kept.
         at_once: how many pieces are worked concurrently: what the vendor stands.
+        patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about.
+        holding: the errors that hold one piece and not the step.
 
     Raises:
         Exception: the first failure that was not a rejection, after the pieces under way have ended.
@@ -73,23 +88,29 @@ def work_pieces(
             worked.quarantined[piece.piece_id] = (piece.reason or "").removeprefix(f"{step}: ")
     waiting = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
     failure: BaseException | None = None
+    failed = threading.Event()
+
+    def work(piece_id: str) -> bool:
+        """Whether it was begun. What waits when a step has failed is left: a pool's own cancelling hangs its reader."""
+        if failed.is_set():
+            return False
+        patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
+        return True
+
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=step) as pool:
-        futures = {pool.submit(verb, piece_id): piece_id for piece_id in waiting}
+        futures = {pool.submit(work, piece_id): piece_id for piece_id in waiting}
         for future in as_completed(futures):
-            piece_id = futures[future]
-            if future.cancelled():
-                continue
-            error = future.exception()
+            piece_id, error = futures[future], future.exception()
             if error is None:
-                worked.made.append(piece_id)
+                worked.made += [piece_id] if future.result() else []
             elif isinstance(error, PieceRejected):
                 worked.quarantined[piece_id] = str(error)
                 _quarantine(piece_id, f"{step}: {error}", ledger)
             elif isinstance(error, WindowClosed):
                 worked.missed.append(piece_id)
-            elif failure is None:
-                failure = error
-                pool.shutdown(wait=False, cancel_futures=True)
+            else:
+                failed.set()
+                failure = failure or error
     if failure is not None:
         raise failure
     worked.made.sort()

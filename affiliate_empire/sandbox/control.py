@@ -1,4 +1,4 @@
-"""Control of the world over HTTP: health, clock, settings, accounts, faults. For services and tests only."""
+"""Control of the world over HTTP: health, clock, settings, accounts, faults, weather. For services and tests only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from affiliate_empire.sandbox.accounts import AccountRefused
 from affiliate_empire.sandbox.clock import ClockRefused, instant, stamp
 from affiliate_empire.sandbox.faults import FaultRefused
+from affiliate_empire.sandbox.weather import WeatherRefused
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
@@ -21,7 +22,7 @@ SETTINGS = ("impact_postback_url", "tracking_hosts")
 
 
 def routes(world: World) -> list[BaseRoute]:
-    """``/_world/health``, ``clock``, ``settings``, ``accounts`` and ``faults``."""
+    """``/_world/health``, ``clock``, ``settings``, ``accounts``, ``faults`` and ``weather``."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "seed": world.seed, "now": stamp(world.now())})
@@ -84,6 +85,14 @@ def routes(world: World) -> list[BaseRoute]:
             return JSONResponse({"id": fault_id}, status_code=201)
         return JSONResponse(world.faults.listing())
 
+    async def weather(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                world.weather.put(await _object(request))
+            except (ValueError, WeatherRefused) as error:
+                return _refuse(400, str(error))
+        return JSONResponse(world.weather.report())
+
     return [
         Route("/_world/health", health),
         Route("/_world/clock", show_clock, methods=["GET"]),
@@ -92,6 +101,7 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/_world/accounts", accounts, methods=["GET"]),
         Route("/_world/accounts/{platform}/{account}", account, methods=["GET", "PUT"]),
         Route("/_world/faults", faults, methods=["GET", "POST", "DELETE"]),
+        Route("/_world/weather", weather, methods=["GET", "PUT"]),
     ]
 
 

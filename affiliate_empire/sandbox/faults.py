@@ -1,8 +1,28 @@
 """Faults on demand: what goes wrong on the wire, before the vendor acts or after.
 
-An ASGI layer in front of every vendor (never in front of ``/_world``). A rule says which requests (method and path
-glob), when, and what happens; ``hits`` counts the requests that it caught, from the moment it catches them, so that a
-test can see that a hold has begun.
+An ASGI layer in front of every address of the world but ``/_world``: vendors' APIs, their uploads and downloads, links
+and shop pages. ``POST /_world/faults`` puts a rule in force, ``GET`` lists them with their hits, ``DELETE`` clears all.
+A rule says which requests it catches (method and path glob), when, and what happens:
+
+- ``status``, ``headers``, ``body``: a reply in place of the vendor's (text as it is, anything else as JSON).
+- ``kind``: the same in the vendor's own words (``refusals``): ``busy``, ``down``, ``quota``, ``banned``, or of no
+  vendor at all: ``html`` (a sign-in page with status 200), ``malformed`` (JSON that ends in the middle).
+- ``delay``: seconds by which the reply comes late. ``drip``: seconds over which its body trickles in.
+- ``drop``: the connection is cut without a reply.
+- ``when``: ``before`` the vendor acts (it never sees the request, unless it is only late), or ``after`` it did: a lost
+  reply is ``{"when": "after", "drop": true}``, a spoilt one ``{"when": "after", "kind": "malformed"}``.
+- ``times`` and ``skip``: how many matching requests are caught, after how many were let pass.
+
+Examples::
+
+    {"match": "POST /openai/v1/responses", "kind": "quota", "times": 3}
+    {"match": "PUT /youtube/upload/*", "when": "after", "drop": true}
+    {"match": "* /tiktok/*", "kind": "down", "skip": 2, "times": 5}
+    {"match": "GET /merchant/feed.tsv", "drip": 4}
+
+``hits`` counts the requests that a rule caught, from the moment it catches them, so that a test can see that a hold has
+begun. Restricted accounts and smaller quotas are no faults of the wire: ``accounts``. What goes wrong by itself:
+``weather``.
 """
 
 from __future__ import annotations
@@ -11,12 +31,16 @@ import asyncio
 import fnmatch
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from affiliate_empire.sandbox.refusals import KINDS, Reply, knows, refusal, vendor_of
 from affiliate_empire.sandbox.store import Store
+
+_DROPS = 20  # pieces that a body trickles in
 
 
 class FaultRefused(Exception):
@@ -25,19 +49,17 @@ class FaultRefused(Exception):
 
 @dataclass
 class Fault:
-    """One rule.
-
-    ``before``: the vendor never sees the request (unless nothing but ``delay`` is asked for: then it is only late).
-    ``after``: the vendor acts, then the reply is held, lost or replaced.
-    """
+    """One rule; what each field does stands above."""
 
     match: str  # "POST /openai/v1/responses", "* /youtube/*"
     when: Literal["before", "after"] = "before"
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    body: Any = None  # text as it is; anything else as JSON
-    delay: float = 0.0  # seconds
-    drop: bool = False  # close the connection without a reply
+    body: Any = None
+    kind: str | None = None
+    delay: float = 0.0
+    drip: float = 0.0
+    drop: bool = False
     times: int = 1
     skip: int = 0  # let so many matching requests pass first
 
@@ -47,14 +69,30 @@ class Fault:
             raise FaultRefused('match is a method and a path glob, such as "POST /openai/v1/responses"')
         if self.when not in ("before", "after"):
             raise FaultRefused('when is "before" or "after"')
-        if not (self.status or self.drop or self.delay):
-            raise FaultRefused("a fault needs a status, drop or delay")
-        if self.times < 1 or self.skip < 0 or self.delay < 0:
-            raise FaultRefused("times is at least 1, skip and delay at least 0")
+        if self.kind is not None and self.kind not in KINDS:
+            raise FaultRefused(f"kind is one of {', '.join(KINDS)}")
+        if not (self.status or self.kind or self.drop or self.delay or self.drip):
+            raise FaultRefused("a fault needs a status, a kind, drop, delay or drip")
+        if self.kind is not None and not set(vendor_of(path)) & set("*?["):
+            try:
+                refusal(self.kind, path)
+            except LookupError as error:
+                raise FaultRefused(str(error.args[0])) from error
+        if self.times < 1 or self.skip < 0 or self.delay < 0 or self.drip < 0:
+            raise FaultRefused("times is at least 1, skip, delay and drip at least 0")
 
     def catches(self, method: str, path: str) -> bool:
         wanted, _, glob = self.match.partition(" ")
-        return wanted in ("*", method) and fnmatch.fnmatchcase(path, glob)
+        if wanted not in ("*", method) or not fnmatch.fnmatchcase(path, glob):
+            return False
+        # A glob over many vendors leaves those alone that have no such refusal.
+        return self.kind is None or knows(self.kind, path)
+
+    def reply(self, path: str) -> Reply | None:
+        """What is said in the vendor's place; None when its own reply is given."""
+        if self.kind is not None:
+            return refusal(self.kind, path)
+        return Reply(self.status, "" if self.body is None else self.body, self.headers) if self.status else None
 
 
 class Faults:
@@ -107,58 +145,70 @@ class Faults:
 
 
 class FaultLayer:
-    """ASGI middleware that lets the rules happen."""
+    """ASGI middleware that lets the rules happen, and where none does, the weather.
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    Args:
+        weather: what happens to a request by itself, by method and path.
+    """
+
+    def __init__(self, app: ASGIApp, faults: Faults, weather: Callable[[str, str], Fault | None]) -> None:
         self.app = app
         self.faults = faults
+        self.weather = weather
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith("/_world"):
             await self.app(scope, receive, send)
             return
-        fault = self.faults.take(scope["method"], scope["path"])
+        method, path = scope["method"], scope["path"]
+        fault = self.faults.take(method, path) or self.weather(method, path)
         if fault is None:
             await self.app(scope, receive, send)
-        elif fault.when == "before":
+            return
+        reply = fault.reply(path)
+        acts = fault.when == "after" or not (fault.drop or reply)
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        if fault.when == "before":
             await asyncio.sleep(fault.delay)
-            if fault.drop:
-                await _drop(send, receive)
-            elif fault.status:
-                await _reply(fault, send)
-            else:
-                await self.app(scope, receive, send)
-        else:
-            held: list[Message] = []
-
-            async def hold(message: Message) -> None:
-                held.append(message)
-
+        if acts:
             await self.app(scope, receive, hold)
+        if fault.when == "after":
             await asyncio.sleep(fault.delay)
-            if fault.drop:
-                await _drop(send, receive)
-            elif fault.status:
-                await _reply(fault, send)
-            else:
-                for message in held:
-                    await send(message)
+        if fault.drop:
+            await _drop(send, receive)
+        else:
+            for message in _messages(reply) if reply else held:
+                await _send(message, send, fault.drip)
 
 
-async def _reply(fault: Fault, send: Send) -> None:
-    text = fault.body if isinstance(fault.body, str) else "" if fault.body is None else json.dumps(fault.body)
-    kind = "text/plain; charset=utf-8" if isinstance(fault.body, str) or fault.body is None else "application/json"
-    headers = {"content-type": kind, **{name.lower(): value for name, value in fault.headers.items()}}
-    data = text.encode()
-    headers["content-length"] = str(len(data))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": fault.status,
-            "headers": [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": data})
+def _messages(reply: Reply) -> list[Message]:
+    headers = {
+        "content-type": reply.media_type,
+        **{name.lower(): value for name, value in reply.headers.items()},
+        "content-length": str(len(reply.data)),
+    }
+    coded = [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in headers.items()]
+    return [
+        {"type": "http.response.start", "status": reply.status, "headers": coded},
+        {"type": "http.response.body", "body": reply.data},
+    ]
+
+
+async def _send(message: Message, send: Send, drip: float) -> None:
+    """Send a message; a body in pieces over ``drip`` seconds."""
+    body = message.get("body", b"") if message["type"] == "http.response.body" else b""
+    if not drip or not body:
+        await send(message)
+        return
+    size = -(-len(body) // _DROPS)
+    for start in range(0, len(body), size):
+        await asyncio.sleep(drip / _DROPS)
+        more = start + size < len(body) or message.get("more_body", False)
+        await send({**message, "body": body[start : start + size], "more_body": more})
 
 
 async def _drop(send: Send, receive: Receive) -> None:

@@ -40,6 +40,7 @@ from affiliate_empire.sandbox.servers import (
     youtube_analytics,
 )
 from affiliate_empire.sandbox.store import Store
+from affiliate_empire.sandbox.weather import Weather
 
 SERVERS = (
     openai,
@@ -98,6 +99,7 @@ class World:
         self.catalog: Catalog = open_catalog(self.base_url, feed)
         self.faults = Faults(self.store)
         self.accounts = Accounts(self.store)
+        self.weather = Weather(self)
         self.market = Market(self)
 
     def now(self) -> datetime:
@@ -162,8 +164,8 @@ class World:
 
 
 def build_app(world: World) -> ASGIApp:
-    """The web app: control and witness, then every vendor behind the faults."""
+    """The web app: control and witness, then every vendor behind the faults and the weather."""
     routes = [*control.routes(world), *witness.routes(world), writer_route(world)]
     for server in SERVERS:
         routes.extend(server.routes(world))
-    return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults)
+    return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults, world.weather.take)

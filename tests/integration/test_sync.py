@@ -207,10 +207,18 @@ def test_a_feed_that_no_programme_pays_for(desk: Desk, ledger: Ledger, world: Ru
 
 
 def test_an_outage_of_impact_stores_nothing(desk: Desk, ledger: Ledger, world: RunningWorld) -> None:
-    world.fault("GET /impact/*/Catalogs*", status=503)
+    world.fault("GET /impact/*/Catalogs*", status=503, times=9)
     with pytest.raises(VendorUnavailable):
         desk.read()
     assert count(ledger, Product) == count(ledger, Program) == 0
+
+
+def test_a_short_outage_of_impact_is_waited_for(desk: Desk, ledger: Ledger, world: RunningWorld) -> None:
+    world.fault("GET /impact/*/Catalogs", kind="busy")
+    world.fault("GET /impact/*/PublicTerms", drop=True)
+    desk.read()
+    assert world.fault_hits() == 2
+    assert count(ledger, Program) == 2
 
 
 # ---------------------------------------------------------------- conversions

@@ -11,8 +11,9 @@ from affiliate_empire.effects import WindowClosed
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Piece
 from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.patience import Patience
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
-from affiliate_empire.vendors.errors import VendorUnavailable
+from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
 from tests.factories.pieces import DAY, plan_piece
 
 NAMES = [f"pc_{number}" for number in range(6)]
@@ -26,7 +27,9 @@ def planned(ledger: Ledger) -> Ledger:
 
 
 def work(ledger: Ledger, verb: object, step: str = "scripts", at_once: int = 3) -> PiecesWorked:
-    return work_pieces(step, pieces_of(DAY, ledger=ledger), verb, ledger=ledger, at_once=at_once)  # type: ignore[arg-type]
+    hasty = Patience(wait=lambda seconds: None)
+    pieces = pieces_of(DAY, ledger=ledger)
+    return work_pieces(step, pieces, verb, ledger=ledger, at_once=at_once, patience=hasty)  # type: ignore[arg-type]
 
 
 def test_a_rejected_piece_is_set_aside_for_good_and_the_others_go_on(planned: Ledger) -> None:
@@ -55,10 +58,12 @@ def test_a_rejected_piece_is_set_aside_for_good_and_the_others_go_on(planned: Le
 
 def test_a_vendor_that_is_out_is_raised_after_the_pieces_under_way(planned: Ledger) -> None:
     done: list[str] = []
+    tried: Counter[str] = Counter()
     both = threading.Barrier(2)
 
     def verb(piece_id: str) -> None:
-        if piece_id in NAMES[:2]:
+        tried[piece_id] += 1
+        if piece_id in NAMES[:2] and tried[piece_id] == 1:
             both.wait(timeout=10)
         if piece_id == "pc_0":
             raise VendorUnavailable("OpenAI does not answer.", vendor="openai")
@@ -67,7 +72,33 @@ def test_a_vendor_that_is_out_is_raised_after_the_pieces_under_way(planned: Ledg
     with pytest.raises(VendorUnavailable, match="does not answer"):
         work(planned, verb, at_once=2)
     assert "pc_1" in done
+    assert tried["pc_0"] == 4
     assert all(piece.status == "planned" for piece in pieces_of(DAY, ledger=planned))
+
+
+def test_a_vendor_that_did_nothing_is_asked_again_and_nobody_else_is_held_up(planned: Ledger) -> None:
+    tried: Counter[str] = Counter()
+
+    def verb(piece_id: str) -> None:
+        tried[piece_id] += 1
+        if piece_id in ("pc_1", "pc_4") and tried[piece_id] <= 2:
+            raise VendorUnavailable("Too many at once.", vendor="openai", retry_after=1.0)
+
+    assert work(planned, verb).made == NAMES
+    assert tried == Counter({**dict.fromkeys(NAMES, 1), "pc_1": 3, "pc_4": 3})
+
+
+def test_what_may_have_happened_is_never_done_again_here(planned: Ledger) -> None:
+    tried: Counter[str] = Counter()
+
+    def verb(piece_id: str) -> None:
+        tried[piece_id] += 1
+        if piece_id == "pc_3":
+            raise ReplyLost("YouTube gave no readable reply.", vendor="youtube")
+
+    with pytest.raises(ReplyLost):
+        work(planned, verb, step="publications")
+    assert tried["pc_3"] == 1
 
 
 def test_no_more_than_allowed_are_worked_at_once(planned: Ledger) -> None:
