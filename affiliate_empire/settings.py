@@ -99,6 +99,9 @@ class Settings(BaseSettings):
 
     render_profile: RenderProfile = RenderProfile.FULL
     seed: int = 7
+    weather: Literal["calm", "mild", "rough"] = Field(
+        default="mild", description="how the sandbox's vendors misbehave in a demo; the world itself starts calm"
+    )
 
     # The day's slate: pieces asked for per platform; caps and budget may allow fewer.
     slate_youtube: int = Field(default=2, ge=0)

@@ -31,6 +31,7 @@ class Home:
         return kept | {
             "EMPIRE_HOME": str(self.path),
             "EMPIRE_RENDER_PROFILE": "light",
+            "EMPIRE_WEATHER": "calm",
             "EMPIRE_SLATE_YOUTUBE": "2",
             "EMPIRE_SLATE_TIKTOK": "0",
             "EMPIRE_SLATE_INSTAGRAM": "0",
