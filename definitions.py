@@ -23,6 +23,7 @@ from resources.blog import BlogResource
 from resources.clock import ClockResource
 from resources.effects import EffectsResource
 from resources.elevenlabs import ElevenLabsResource
+from resources.fal import FalResource
 from resources.impact import ImpactResource
 from resources.instagram import InstagramResource
 from resources.lake import LakeIOManager
@@ -32,6 +33,7 @@ from resources.openai import OpenAIResource
 from resources.product_feed import ProductFeedResource
 from resources.tiktok import TikTokResource
 from resources.vault import VaultResource
+from resources.runway import RunwayResource
 from resources.warehouse import WarehouseResource
 from resources.youtube import YouTubeAnalyticsResource, YouTubeResource
 from schedules.stages import build_schedules
@@ -153,6 +155,8 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "openai": OpenAIResource(**given),
         "anthropic": AnthropicResource(**given),
         "elevenlabs": ElevenLabsResource(**given),
+        "fal": FalResource(**given),
+        "runway": RunwayResource(**given),
         "youtube": YouTubeResource(**given, clock=clock),
         "youtube_analytics": YouTubeAnalyticsResource(**given),
         "tiktok": TikTokResource(**given, clock=clock, vault=VaultResource(**given, ledger=ledger)),

@@ -1,16 +1,19 @@
 """Content: what is written, spoken, drawn and rendered for the pieces of a plan. Each piece is paid for once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from affiliate_empire.content.frames import Artifacts, Texts
 from affiliate_empire.effects import Effects
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.audit_day import uncited_claims
+from affiliate_empire.operations.export_artifacts import footage
 from affiliate_empire.operations.export_prompt_version import export_prompt_version
+from affiliate_empire.operations.make_clips import make_clips
 from affiliate_empire.operations.make_post import make_post
 from affiliate_empire.operations.make_script import make_script
 from affiliate_empire.operations.make_stills import make_stills
@@ -22,9 +25,12 @@ from affiliate_empire.policy import Policy
 from affiliate_empire.prompts.frames import PromptVersions
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.anthropic import AnthropicClient
+from affiliate_empire.vendors.clips import ClipClient
 from affiliate_empire.vendors.completion import DocumentWriter
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
+from affiliate_empire.vendors.fal import FalClient
 from affiliate_empire.vendors.openai import OpenAIClient
+from affiliate_empire.vendors.runway import RunwayClient
 from assets.checks import claim_holds, day_of
 from assets.partitions import day, prompt_version
 from assets.steps import failing_clearly, pieces_made, worked
@@ -164,7 +170,7 @@ def voiceovers(
     partitions_def=day,
     deps=["scripts"],
     group_name="content",
-    kinds={"openai", "parquet"},
+    kinds={"openai", "pika", "runway"},
     owners=["team:content"],
     io_manager_key="lake",
     pool="openai",
@@ -176,18 +182,51 @@ def video_clips(
     ledger: dg.ResourceParam[Ledger],
     effects: dg.ResourceParam[Effects],
     openai: dg.ResourceParam[OpenAIClient],
+    fal: dg.ResourceParam[FalClient],
+    runway: dg.ResourceParam[RunwayClient],
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
-    """The still of every scene, which the video sets in motion. One row per scene.
+    """The pictures of every scene: a still, and for the first EMPIRE_CLIPS_PER_VIDEO scenes a clip filmed from it.
 
-    Drawn when the script is written and kept until it changes. About $0.005 each, at the prices of policy/prices.toml.
+    One row per still and clip. Made when the script is written and kept until it changes. A still is about $0.005, a
+    clip $0.20 by Pika or $0.25 by Runway (EMPIRE_CLIP_PROVIDER), at the prices of policy/prices.toml. Where the chosen
+    provider will not make a clip, the other one does if it has a key; the metadata then names both.
     """
+    clients: dict[str, ClipClient] = {"pika": fal, "runway": runway}
+    providers = {name: clients[name] for name in settings.clip_providers}
 
     def draw(piece_id: str) -> object:
-        return make_stills(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
+        made = make_stills(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
+        return made + make_clips(
+            piece_id,
+            count=settings.clips_per_video,
+            providers=providers,
+            ledger=ledger,
+            effects=effects,
+            media=media,
+            policy=policy,
+        )
 
-    yield from worked(context, draw, kind="video", step="still", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+    yield from worked(
+        context,
+        draw,
+        kind="video",
+        step=("still", "clip"),
+        ledger=ledger,
+        at_once=_OPENAI_AT_ONCE,
+        describe=_footage,
+    )
+
+
+def _footage(frames: Iterable[pd.DataFrame]) -> dict[str, Any]:
+    made_by, stood_in = footage(frames)
+    return {
+        "clips": dg.MetadataValue.json(made_by),
+        "stood_in": len(stood_in),
+        "stood_in_clips": dg.MetadataValue.json(stood_in),
+    }
 
 
 @dg.asset(

@@ -113,6 +113,8 @@ def content_plan(
                 closed=settings.closed_platforms,
                 budget_micros=to_micros(settings.budget_day_usd),
                 seed=settings.seed,
+                clips=settings.clips_per_video,
+                clip_providers=settings.clip_providers,
             )
             for each in days_of(context)
         }

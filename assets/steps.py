@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
@@ -73,15 +74,17 @@ def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
 
 
 def outcome(done: Iterable[PiecesWorked]) -> dict[str, Any]:
-    """What a step did not make, as metadata: how many pieces were quarantined or missed their window, and which."""
+    """What a step did not make, as metadata: the pieces that were quarantined, missed their window or wait."""
     works = list(done)
     quarantined = _quarantined(works)
     missed = [piece for work in works for piece in work.missed]
+    held = {piece: reason for work in works for piece, reason in work.held.items()}
     return {
         "quarantined": len(quarantined),
         "quarantine_reasons": dg.MetadataValue.json(quarantined),
         "missed": len(missed),
         "missed_pieces": dg.MetadataValue.json(missed),
+        **({"held": dg.MetadataValue.json(held)} if held else {}),
     }
 
 
@@ -90,9 +93,10 @@ def worked(
     verb: Callable[[str], object],
     *,
     kind: str | None,
-    step: str,
+    step: str | tuple[str, ...],
     ledger: Ledger,
     at_once: int,
+    describe: Callable[[Iterable[pd.DataFrame]], dict[str, Any]] | None = None,
 ) -> Iterator[Any]:
     """Works the pieces of each day and yields the frames that were made, then the check ``pieces_made``.
 
@@ -100,17 +104,19 @@ def worked(
         context: the asset's.
         verb: makes one piece, by its id.
         kind: ``video`` or ``post``; None for both.
-        step: the artifacts' step, as the ledger names it.
+        step: the artifacts' step or steps, as the ledger names them.
         ledger: where pieces and artifacts are.
         at_once: how many pieces are worked at once.
+        describe: more metadata, from what was made.
     """
+    steps = (step,) if isinstance(step, str) else step
     name = context.asset_key.to_python_identifier()
     done: dict[str, PiecesWorked] = {}
     with failing_clearly():
         for day in days_of(context):
             pieces = pieces_of(day, ledger=ledger, kind=kind)
             done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once)
-        frames = {key: export_artifacts(date.fromisoformat(key), step, ledger=ledger) for key in done}
+        frames = {key: export_artifacts(date.fromisoformat(key), *steps, ledger=ledger) for key in done}
     spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
     yield dg.Output(
         frames,
@@ -119,6 +125,7 @@ def worked(
             **outcome(done.values()),
             "spent_usd": float(from_micros(spent)),
             "spent": dollars(spent),
+            **(describe(frames.values()) if describe else {}),
         },
     )
     yield pieces_made_of(done.values())

@@ -12,7 +12,9 @@ class Artifacts(pa.DataFrameModel):
     """Files and documents that a step made. One row per piece and part."""
 
     piece_id: Series[str] = pa.Field(description="the piece")
-    name: Series[str] = pa.Field(description="the part: a scene's number, empty where there is one")
+    name: Series[str] = pa.Field(
+        description="the part: a scene's number, its step before it where there are several; else empty"
+    )
     prompt_version: Series[str] = pa.Field(description="prompt version that the piece was planned with")
     niche: Series[str] = pa.Field(description="niche of the piece")
     platform: Series[str] = pa.Field(description="platform the piece is for")

@@ -153,6 +153,14 @@ def still_prompt(scene: Scene, product: str) -> str:
     )
 
 
+def clip_prompt(scene: Scene, product: str) -> str:
+    """The instruction for setting a scene's still in motion: the camera moves, the thing stays what it is."""
+    return (
+        f"Slow, steady camera move around {_clean(product)}, which keeps its exact shape and colours. "
+        f"{_clean(scene.visual)} Light drifts gently over the scene. No text, no logos, no people, no cuts."
+    )
+
+
 def thumbnail_prompt(script: Script, product: str) -> str:
     """The instruction for the thumbnail's picture; its headline is drawn by ``affiliate_empire.media.thumbnail``."""
     return (

@@ -10,7 +10,7 @@ or scaled to an even width every second frame (push and pull) stands as firm, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,7 @@ PROFILES = {"full": Profile("full", *CANVAS), "light": Profile("light", 360, 640
 
 @dataclass(frozen=True)
 class Shot:
-    """A still on the screen for a number of frames, the crossfades at both ends included.
+    """A still, or the clip in its place, on the screen for a number of frames, the crossfades at both ends included.
 
     A change of stills is a crossfade of ``FADE_FRAMES``; a change of framing of one still is a cut, and ``closer``.
     """
@@ -138,7 +138,9 @@ def shots(starts: Sequence[float], stills: int, frames: int) -> list[Shot]:
     return result
 
 
-def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> str:
+def filtergraph(
+    sequence: Sequence[Shot], profile: Profile, captions: str, clips: Mapping[int, float] | None = None
+) -> str:
     """The graph from one input per shot to ``[video]``: motion, crossfades, captions and label, colour tags.
 
     A shot is laid out as its crossfade in, its body and its crossfade out, each a run of frames of its own: ``xfade``
@@ -148,6 +150,7 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
         sequence: the shots; input number *i* is the still of shot *i*, read at ``FPS``.
         profile: the size.
         captions: name of the ASS document in the folder ffmpeg runs in.
+        clips: seconds of the clip that stands in a still's place, by the still's number.
     """
     chains: list[str] = []
     runs: list[str] = []
@@ -155,15 +158,26 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
         fade_out = shot.frames - shot.fade_out
         parts = [("in", 0, shot.fade_in), ("body", shot.fade_in, fade_out), ("out", fade_out, shot.frames)]
         parts = [part for part in parts if part[2] > part[1]]
-        source, motion = _moving(shot, profile)
         prepared = "".join(f"[{name}{number}p]" for name, _, _ in parts)
-        chains.append(f"[{number}:v]{_prepared(source, CLOSER if shot.closer else 1.0)},split={len(parts)}{prepared}")
-        chains += [
-            f"[{name}{number}p]loop=loop={until - begin}:size=1:start=0,settb=1/{FPS},setpts=N+{begin},"
-            f"{motion.format(lead=begin)},trim=start_frame=1,"
-            f"format=yuv420p,setsar=1,setpts=PTS-STARTPTS,fps={FPS}[{name}{number}]"
-            for name, begin, until in parts
-        ]
+        closeness = CLOSER if shot.closer else 1.0
+        if shot.still in (clips or {}):
+            size = (profile.width, profile.height)
+            played = _played(shot, (clips or {})[shot.still])
+            chains.append(f"[{number}:v]{_prepared(size, closeness, 'bicubic')},{played},split={len(parts)}{prepared}")
+            chains += [
+                f"[{name}{number}p]trim=start_frame={begin}:end_frame={until},setpts=PTS-STARTPTS,fps={FPS}"
+                f"[{name}{number}]"
+                for name, begin, until in parts
+            ]
+        else:
+            source, motion = _moving(shot, profile)
+            chains.append(f"[{number}:v]{_prepared(source, closeness)},split={len(parts)}{prepared}")
+            chains += [
+                f"[{name}{number}p]loop=loop={until - begin}:size=1:start=0,settb=1/{FPS},setpts=N+{begin},"
+                f"{motion.format(lead=begin)},trim=start_frame=1,"
+                f"format=yuv420p,setsar=1,setpts=PTS-STARTPTS,fps={FPS}[{name}{number}]"
+                for name, begin, until in parts
+            ]
         if shot.fade_in:
             fade = f"xfade=transition=fade:duration={FADE_FRAMES / FPS:.6f}:offset=0,format=yuv420p"
             chains.append(f"[out{number - 1}][in{number}]{fade}[fade{number}]")
@@ -176,11 +190,23 @@ def filtergraph(sequence: Sequence[Shot], profile: Profile, captions: str) -> st
     return ";".join(chains)
 
 
-def _prepared(size: tuple[int, int], closeness: float) -> str:
+def _played(shot: Shot, seconds: float) -> str:
+    """Filters that make a clip as long as its shot: slowed where it is shorter, cut where it is longer.
+
+    The last frame is held for what rounding leaves open; a concat that misses a frame would end early.
+    """
+    slowness = max(1.0, shot.frames / FPS / seconds)
+    return (
+        f"setsar=1,setpts=(PTS-STARTPTS)*{slowness:.6f},fps={FPS}:start_time=0,"
+        f"tpad=stop_mode=clone:stop_duration=1,trim=end_frame={shot.frames}"
+    )
+
+
+def _prepared(size: tuple[int, int], closeness: float, flags: str = "lanczos") -> str:
     """Filters that bring a picture of any shape to a size once, without bars and in BT.709, its middle enlarged."""
     cover = f"{_even(size[0] * closeness)}:{_even(size[1] * closeness)}"
     return (
-        f"scale={cover}:force_original_aspect_ratio=increase:flags=lanczos:out_color_matrix=bt709:out_range=tv,"
+        f"scale={cover}:force_original_aspect_ratio=increase:flags={flags}:out_color_matrix=bt709:out_range=tv,"
         f"crop={size[0]}:{size[1]},format=yuv420p"
     )
 

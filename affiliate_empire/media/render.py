@@ -6,8 +6,8 @@ It works in a folder it is given and leaves ``video.mp4`` there; keeping it is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from affiliate_empire.media import captions, composition, ffmpeg, sound
@@ -24,8 +24,9 @@ _DRIFT_SECONDS = 1.0
 class Recipe:
     """Everything a video is made from.
 
-    ``stills`` are pictures in showing order, ``narrations`` what is spoken over each scene; ``characters``, ``starts``
-    and ``ends`` (seconds) are the voice's timings; ``label`` is the disclosure shown throughout.
+    ``stills`` are pictures in showing order, ``clips`` the moving footage that is shown in a still's place, by the
+    still's number; ``narrations`` is what is spoken over each scene; ``characters``, ``starts`` and ``ends`` (seconds)
+    are the voice's timings; ``label`` is the disclosure shown throughout.
     """
 
     stills: tuple[Path, ...]
@@ -36,6 +37,7 @@ class Recipe:
     narrations: tuple[str, ...]
     label: str
     profile: composition.Profile
+    clips: Mapping[int, Path] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -56,7 +58,7 @@ def render(recipe: Recipe, folder: Path) -> Rendered:
     """Make the video in a folder of its own.
 
     Raises:
-        BadMedia: a still, the voice or its timings cannot be used.
+        BadMedia: a still, a clip, the voice or its timings cannot be used.
         RenderFailed: ffmpeg did not finish.
     """
     ffmpeg.prepare_folder(folder)
@@ -80,15 +82,17 @@ def prepare(recipe: Recipe, folder: Path) -> list[str]:
     (folder / "captions.ass").write_text(document, encoding="utf-8")
     starts = composition.scene_starts(recipe.narrations, recipe.characters, recipe.starts)
     sequence = composition.shots(starts, len(recipe.stills), frames)
+    clips = {number: _clip_seconds(path) for number, path in recipe.clips.items()}
     inputs: list[str] = []
     for number, shot in enumerate(sequence):
-        still = recipe.stills[shot.still]
-        name = f"still{number}{still.suffix}"
-        (folder / name).symlink_to(still)
-        inputs += ["-framerate", str(composition.FPS), "-i", name]
+        picture = recipe.clips.get(shot.still, recipe.stills[shot.still])
+        name = f"shot{number}{picture.suffix}"
+        (folder / name).symlink_to(picture)
+        # A still is a stream of one frame; a clip brings its own rate, and its sound is left out.
+        inputs += ["-an", "-i", name] if shot.still in clips else ["-framerate", str(composition.FPS), "-i", name]
     return [
         *["-loglevel", "error", *inputs, "-i", "sound.m4a"],
-        *["-filter_complex", composition.filtergraph(sequence, recipe.profile, "captions.ass")],
+        *["-filter_complex", composition.filtergraph(sequence, recipe.profile, "captions.ass", clips)],
         *["-map", "[video]", "-map", f"{len(sequence)}:a", "-frames:v", str(frames)],
         *encoder(recipe.profile),
         *["-c:a", "copy", "-map_metadata", "-1", "-metadata", f"comment={_comment(recipe.profile)}"],
@@ -122,6 +126,22 @@ def _check_picture(path: Path) -> None:
         raise BadMedia(f"The still {path.name} is not a picture that can be read: make it again.") from error
     if min(width, height) < 256:
         raise BadMedia(f"The still {path.name} is only {width}×{height}: make it again, larger.")
+
+
+def _clip_seconds(path: Path) -> float:
+    """Length of a clip that can be shown."""
+    import av  # heavy at import
+
+    try:
+        with av.open(str(path), "r") as container:
+            stream = container.streams.video[0]
+            next(container.decode(stream))
+            seconds = (container.duration or 0) / av.time_base
+    except (av.FFmpegError, IndexError, StopIteration) as error:
+        raise BadMedia(f"The clip {path.name} is not a video that can be read: make it again.") from error
+    if seconds < 1 or min(stream.width, stream.height) < 256:
+        raise BadMedia(f"The clip {path.name} is too short or too small: make it again.")
+    return seconds
 
 
 def _check_voice(recipe: Recipe) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 
 import pandas as pd
@@ -13,8 +16,10 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact, Effect, Piece
 
 
-def export_artifacts(day: date, step: str, *, ledger: Ledger) -> pd.DataFrame:
-    """The artifacts of one step for the pieces of a day, ordered by piece and part.
+def export_artifacts(day: date, *steps: str, ledger: Ledger) -> pd.DataFrame:
+    """The artifacts of a step for the pieces of a day, ordered by piece and part.
+
+    Of several steps, a part is named with its step: ``still 0``, ``clip 0``.
 
     Returns:
         ``Texts`` for the steps ``script`` and ``post``, ``Artifacts`` for the others. It holds no time of making, so
@@ -24,14 +29,14 @@ def export_artifacts(day: date, step: str, *, ledger: Ledger) -> pd.DataFrame:
         select(Artifact, Piece, Effect.cost_micros)
         .join(Piece, Piece.piece_id == Artifact.piece_id)
         .outerjoin(Effect, Effect.effect_id == Artifact.effect_id)
-        .where(Piece.day == day, Piece.status != "superseded", Artifact.step == step)
-        .order_by(Artifact.piece_id, Artifact.name)
+        .where(Piece.day == day, Piece.status != "superseded", Artifact.step.in_(steps))
+        .order_by(Artifact.piece_id, Artifact.step, Artifact.name)
     )
     with ledger.begin() as session:
         rows = [
             {
                 "piece_id": artifact.piece_id,
-                "name": artifact.name,
+                "name": artifact.name if len(steps) == 1 else f"{artifact.step} {artifact.name}",
                 "prompt_version": piece.prompt_version,
                 "niche": piece.niche,
                 "platform": piece.platform,
@@ -44,6 +49,25 @@ def export_artifacts(day: date, step: str, *, ledger: Ledger) -> pd.DataFrame:
             }
             for artifact, piece, cost in session.execute(query)
         ]
-    model = Texts if step in ("script", "post") else Artifacts
+    model = Texts if set(steps) <= {"script", "post"} else Artifacts
     columns = list(model.to_schema().columns)
     return model.validate(pd.DataFrame(rows, columns=[*columns, *({"title"} - set(columns))])[columns])
+
+
+def footage(frames: Iterable[pd.DataFrame]) -> tuple[dict[str, int], dict[str, str]]:
+    """Number of clips by provider, and why another than the chosen provider made which clip.
+
+    Args:
+        frames: ``Artifacts`` of the steps ``still`` and ``clip``.
+    """
+    clips = {
+        f"{row.piece_id} {row.name}": json.loads(str(row.content))
+        for frame in frames
+        for row in frame[frame["name"].str.startswith("clip ")].itertuples(index=False)
+    }
+    stood_in = {
+        name: f"{clip['provider']} instead of {'; '.join(f'{who}: {why}' for who, why in clip['instead_of'].items())}"
+        for name, clip in clips.items()
+        if clip["instead_of"]
+    }
+    return dict(Counter(clip["provider"] for clip in clips.values())), stood_in

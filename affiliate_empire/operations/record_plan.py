@@ -7,7 +7,7 @@ read again as it was. ``piece_id`` is minted here and nowhere else.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from datetime import date, datetime
 from typing import Any
 
@@ -63,6 +63,8 @@ def record_plan(
     slate: Mapping[str, int],
     budget_micros: int,
     seed: int,
+    clips: int = 0,
+    clip_providers: Collection[str] = (),
     piece_cost_micros: Mapping[str, int] | None = None,
     closed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
@@ -79,6 +81,8 @@ def record_plan(
         slate: pieces asked for by platform, ``{"youtube": 2, "blog": 1}``.
         budget_micros: the day's cap; what the ledger's budgets have left is used where it is less.
         seed: with the day it fixes the draw of prompt versions.
+        clips: how many clips a video gets.
+        clip_providers: who may be asked for them; the dearest counts.
         piece_cost_micros: upper bound of a piece by kind; policy's prices decide when not given.
         closed: platforms that cannot be posted on, with the reason: nothing is made for them.
 
@@ -100,7 +104,10 @@ def record_plan(
             "nothing can be made or posted for it any more; choose a later day."
         )
     kinds = {PLATFORM_KINDS[platform] for platform, asked in slate.items() if asked}
-    costs = piece_cost_micros or {kind: max_cost_micros(kind, policy=policy, on=day) for kind in sorted(kinds)}
+    costs = piece_cost_micros or {
+        kind: max_cost_micros(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
+        for kind in sorted(kinds)
+    }
     with ledger.begin() as session:
         strategy = strategy_in_force(session, calendar.midnight(day))
         accounts = _accounts(session)

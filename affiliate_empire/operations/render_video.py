@@ -1,4 +1,4 @@
-"""Render a piece's video from its script, voice and stills, judge it, and keep it.
+"""Render a piece's video from its script, voice, stills and clips, judge it, and keep it.
 
 Free of charge and repeatable: the same inputs give the same hash, and what was kept under it is used again. A video
 that quality control rejects is not kept, and its piece is rejected with the reasons.
@@ -28,7 +28,8 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
     """Make a piece's video, or return the one that was made from the same inputs.
 
     Args:
-        piece_id: a piece with the artifacts ``script``, ``voiceover`` and ``still`` (named ``"0"``, ``"1"``…).
+        piece_id: a piece with the artifacts ``script``, ``voiceover`` and ``still`` (named ``"0"``, ``"1"``…); a
+            ``clip`` of the same name is shown in a still's place.
         ledger: where artifacts are read and the ``video`` artifact is written.
         media: where the files lie.
         profile: ``full`` or ``light``.
@@ -44,7 +45,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
         BadMedia: a file of an input is missing from the store.
         RenderFailed: ffmpeg did not finish.
     """
-    script, voice, stills, kept = _load_artifacts(piece_id, ledger)
+    script, voice, stills, clips, kept = _load_artifacts(piece_id, ledger)
     label = policy.disclosure("picture")
     duration = policy.duration("video")
     size = profile_named(profile)
@@ -54,7 +55,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
         "narrations": fingerprint(narrations),
         "timings": fingerprint(timings),
         "voiceover": voice.sha256,
-        **{f"still {still.name}": still.sha256 for still in stills},
+        **{f"{shown.step} {shown.name}": shown.sha256 for shown in (*stills, *clips)},
     }
     inputs_sha256 = fingerprint([RECIPE, size.name, label, duration, inputs])
     if kept and kept.inputs_sha256 == inputs_sha256 and kept.sha256 and media.exists(kept.sha256):
@@ -62,6 +63,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
 
     recipe = Recipe(
         stills=tuple(media.path(str(still.sha256)) for still in stills),
+        clips={int(clip.name): media.path(str(clip.sha256)) for clip in clips},
         voice=media.path(str(voice.sha256)),
         narrations=narrations,
         label=label,
@@ -106,15 +108,18 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
         return session.merge(artifact)
 
 
-def _load_artifacts(piece_id: str, ledger: Ledger) -> tuple[Artifact, Artifact, list[Artifact], Artifact | None]:
-    """Script, voice, stills in scene order, and the video if there is one."""
+def _load_artifacts(
+    piece_id: str, ledger: Ledger
+) -> tuple[Artifact, Artifact, list[Artifact], list[Artifact], Artifact | None]:
+    """Script, voice, stills and clips in scene order, and the video if there is one."""
     with ledger.begin() as session:
         rows = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id)).all()
     by_step = {(row.step, row.name): row for row in rows}
     stills = sorted((row for row in rows if row.step == "still"), key=lambda row: int(row.name))
+    clips = sorted((row for row in rows if row.step == "clip"), key=lambda row: int(row.name))
     script, voice = by_step.get(("script", "")), by_step.get(("voiceover", ""))
     if script is None or voice is None or not stills:
         made = [row.step for row in (script, voice, *stills) if row]
         missing = [step for step in ("script", "voiceover", "still") if step not in made]
         raise BadInput(f"Piece {piece_id} has no {' and no '.join(missing)} yet: materialize that first.")
-    return script, voice, stills, by_step.get(("video", ""))
+    return script, voice, stills, clips, by_step.get(("video", ""))

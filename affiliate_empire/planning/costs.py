@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 
 from affiliate_empire.policy import Policy
@@ -16,8 +17,13 @@ _STILLS = 5
 _IMAGE = ("864x1536", "low")
 
 
-def max_cost_micros(kind: str, *, policy: Policy, on: date) -> int:
-    """Upper bound of making one ``video`` or ``post``, in micros of a US dollar."""
+def max_cost_micros(
+    kind: str, *, policy: Policy, on: date, clips: int = 0, clip_providers: Collection[str] = ()
+) -> int:
+    """Upper bound of making one ``video`` or ``post``, in micros of a US dollar.
+
+    A video has ``clips`` clips, each by one of ``clip_providers`` (``pika``, ``runway``): the dearest counts.
+    """
     text = _ATTEMPTS * policy.llm_max_cost_micros(
         policy.model("script" if kind == "video" else "post", on),
         input_chars=_PROMPT_CHARACTERS,
@@ -30,4 +36,5 @@ def max_cost_micros(kind: str, *, policy: Policy, on: date) -> int:
         policy.model("image", on), prompt_chars=_IMAGE_PROMPT_CHARACTERS, size=size, quality=quality
     )
     voice = policy.speech_cost_micros(policy.model("voice_model", on), _SPOKEN_CHARACTERS)
-    return text + voice + (_STILLS + 1) * image
+    clip = max((policy.clip_cost_micros(policy.model(provider, on)) for provider in clip_providers), default=0)
+    return text + voice + (_STILLS + 1) * image + clips * clip

@@ -13,6 +13,8 @@ from sqlalchemy import select
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Program, PromptVersion
+from affiliate_empire.media import ffmpeg
+from affiliate_empire.media.composition import FPS, scene_starts, video_frames
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.render_video import render_video
@@ -194,4 +196,59 @@ def test_a_piece_without_a_voice_says_what_to_make_first(
     with ledger.begin() as session:
         session.delete(session.get_one(Artifact, (piece, "voiceover", "")))
     with pytest.raises(BadInput, match="no voiceover yet"):
+        render_video(piece, ledger=ledger, media=media, profile="light", policy=policy)
+
+
+def _red_clip(path: Path, seconds: int) -> Path:
+    """A clip with sound, red with a moving band, 24 frames a second, another shape than the video's."""
+    band = "[0][1]overlay=x='mod(7*n,480)'"
+    sources = [
+        f"color={colour}:s={size}:r=24:d={seconds}" for colour, size in (("red", "480x600"), ("orange", "60x600"))
+    ]
+    inputs = [
+        word
+        for source in (*sources, f"sine=frequency=990:duration={seconds}")
+        for word in ("-f", "lavfi", "-i", source)
+    ]
+    coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+    finished = ffmpeg.run([*inputs, "-filter_complex", band, *coded, path.name], path.parent)
+    assert finished.code == 0
+    return path
+
+
+def _colour_at(path: Path, second: float) -> tuple[float, float, float]:
+    """Mean red, green and blue of the frame at a second."""
+    import av
+
+    with av.open(str(path), "r") as container:
+        for frame in container.decode(video=0):
+            if frame.time is not None and frame.time >= second:
+                red, green, blue = frame.to_ndarray(format="rgb24").mean(axis=(0, 1))
+                return float(red), float(green), float(blue)
+    raise AssertionError(f"the video ends before {second} s")
+
+
+@pytest.mark.parametrize("seconds", [2, 12])
+def test_a_clip_is_shown_in_its_scenes_place_for_all_of_it(
+    piece: str, ledger: Ledger, media: MediaStore, policy: Policy, tmp_path: Path, seconds: int
+) -> None:
+    clip = media.save(_red_clip(tmp_path / "clip.mp4", seconds), "video/mp4")
+    with ledger.begin() as session:
+        session.add(_artifact("clip", "0", clip, {}))
+    video = render_video(piece, ledger=ledger, media=media, profile="light", policy=policy)
+    assert video.content["inputs"]["clip 0"] == clip
+    assert video.content["duration"] == pytest.approx(video_frames(spoken().ends) / FPS, abs=0.02)
+    path = media.path(str(video.sha256))
+    second_scene = scene_starts(SENTENCES[2:], spoken().characters, spoken().starts)[1]
+    for second in (0.1, second_scene / 2, second_scene - 0.4):
+        red, green, blue = _colour_at(path, second)
+        assert red > 150 > 100 > max(green, blue)
+    red, green, blue = _colour_at(path, second_scene + 0.5)
+    assert red - max(green, blue) < 80
+
+
+def test_an_unreadable_clip_rejects_the_piece(piece: str, ledger: Ledger, media: MediaStore, policy: Policy) -> None:
+    with ledger.begin() as session:
+        session.add(_artifact("clip", "0", media.save(b"<html>", "video/mp4"), {}))
+    with pytest.raises(PieceRejected, match=r"clip .* make it again"):
         render_video(piece, ledger=ledger, media=media, profile="light", policy=policy)
