@@ -6,6 +6,7 @@ partitioned; their days become lake partitions and are copied to the ledger's sc
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -24,6 +25,7 @@ from affiliate_empire.operations.export import (
     export_costs,
     export_platform_metrics,
 )
+from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.save_mart import save_mart
 from affiliate_empire.operations.sync_conversions import sync_conversions
 from affiliate_empire.operations.sync_metrics import MetricsReader, sync_metrics
@@ -76,7 +78,12 @@ def platform_metrics(
         if settings.calendar.day_of(clock.now()) in days_of(context):
             readers: dict[str, MetricsReader] = {"youtube": youtube, "tiktok": tiktok, "instagram": instagram}
             problems = sync_metrics(
-                ledger=ledger, readers=readers, analytics=youtube_analytics, clock=clock, policy=policy
+                ledger=ledger,
+                readers=readers,
+                analytics=youtube_analytics,
+                clock=clock,
+                policy=policy,
+                before={"tiktok": partial(find_tiktok_posts, ledger=ledger, tiktok=tiktok, clock=clock)},
             ).problems
         frames = {
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)

@@ -7,8 +7,7 @@ its outcome is clicks.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -21,6 +20,7 @@ from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import MetricSnapshot, Publication
 from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.operations.patience import read
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import VendorError, VendorRefused
@@ -54,6 +54,7 @@ def sync_metrics(
     analytics: YouTubeAnalyticsClient,
     clock: Clock,
     policy: Policy,
+    before: Mapping[str, Callable[[], object]] | None = None,
 ) -> MetricsSync:
     """Keep a snapshot of each post that is public and was published in the last 60 days.
 
@@ -63,17 +64,24 @@ def sync_metrics(
     Args:
         readers: by platform; a platform without one has no counters.
         analytics: engagement of YouTube's videos.
+        before: by platform, what is to be found out about its publications before they are read.
 
     Raises:
         VendorUnavailable, VendorRefused, Misconfigured: no platform at all could be read.
     """
     now, done = clock.now(), MetricsSync()
     failures: list[EmpireError] = []
-    watched = _watched(ledger, readers, now)
-    for platform, publications in watched.items():
-        ids = [publication.remote_id for publication in publications]
+    asked = 0
+    for platform, reader in readers.items():
+        if not _watched(platform, now, ledger):
+            continue
+        asked += 1
         try:
-            counts, states = readers[platform].fetch_counts(ids), readers[platform].fetch_states(ids)
+            if before and platform in before:
+                before[platform]()
+            publications = _watched(platform, now, ledger)
+            ids = [publication.remote_id for publication in publications]
+            counts, states = read(reader.fetch_counts, ids), read(reader.fetch_states, ids)
         except (VendorError, Misconfigured) as error:
             failures.append(error)
             done.problems.append(_unread(platform, error, now, ledger))
@@ -86,27 +94,24 @@ def sync_metrics(
         _keep(publications, counts, policy.metric_definition(platform, now.date()), now, ledger)
         done.snapshots += sum(publication.remote_id in counts for publication in publications)
         done.problems += _fallen(publications, states, now, ledger)
-    if failures and len(failures) == len(watched):
+    if failures and len(failures) == asked:
         raise failures[0]
     return done
 
 
-def _watched(ledger: Ledger, readers: Mapping[str, MetricsReader], now: datetime) -> dict[str, list[Publication]]:
-    """The publications to look at, by platform."""
+def _watched(platform: str, now: datetime, ledger: Ledger) -> list[Publication]:
+    """The publications of a platform to look at, oldest first."""
     query = (
         select(Publication)
         .where(
-            Publication.platform.in_(readers),
+            Publication.platform == platform,
             Publication.published_at <= now,
             Publication.published_at > now - _WATCHED,
         )
-        .order_by(Publication.platform, Publication.published_at, Publication.publication_id)
+        .order_by(Publication.published_at, Publication.publication_id)
     )
-    found: dict[str, list[Publication]] = defaultdict(list)
     with ledger.begin() as session:
-        for publication in session.scalars(query):
-            found[publication.platform].append(publication)
-    return found
+        return list(session.scalars(query))
 
 
 def _with_engagement(
@@ -114,7 +119,7 @@ def _with_engagement(
 ) -> dict[str, PostCounts]:
     """The counts with what Analytics knows of them by now; its days begin some hours after those of UTC."""
     first = min(publication.published_at for publication in publications) - timedelta(days=1)
-    engagement = analytics.fetch_engagement(list(counts), since=first.date(), until=now.date())
+    engagement = read(analytics.fetch_engagement, list(counts), since=first.date(), until=now.date())
     return counts | {
         video_id: replace(
             counts[video_id],

@@ -384,7 +384,7 @@ class InstagramClient:
         """The one place that decides what a Graph error means."""
         problem = (document or {}).get("error")
         if not isinstance(problem, dict) or not isinstance(problem.get("code"), int):
-            return _unreadable(f"the status {response.status_code}")
+            return _unreadable(f"the status {response.status_code}", response)
         code, subcode = problem["code"], problem.get("error_subcode")
         message = problem.get("error_user_msg") or problem.get("message") or "no reason given"
         known = f"{code}.{subcode}" if subcode else str(code)
@@ -448,7 +448,7 @@ def _upload_error(response: httpx.Response) -> VendorError:
     """rupload speaks a dialect of its own: ``debug_info`` instead of ``error``."""
     debug = (_document(response) or {}).get("debug_info")
     if not isinstance(debug, dict):
-        return _unreadable(f"the status {response.status_code} to the upload")
+        return _unreadable(f"the status {response.status_code} to the upload", response)
     kind, message = str(debug.get("type")), debug.get("message") or "no reason given"
     if kind == "NotAuthorizedError":
         return CredentialsRejected(
@@ -474,9 +474,12 @@ def _document(response: httpx.Response) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _unreadable(what: str) -> VendorUnavailable:
+def _unreadable(what: str, response: httpx.Response | None = None) -> VendorUnavailable:
     return VendorUnavailable(
-        f"Instagram answered {what}, which cannot be understood; try again later.", vendor=_VENDOR, code="unreadable"
+        f"Instagram answered {what}, which cannot be understood; try again later.",
+        vendor=_VENDOR,
+        code="unreadable",
+        retry_after=None if response is None else retry_after(response),
     )
 
 

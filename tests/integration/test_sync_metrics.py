@@ -22,6 +22,8 @@ from affiliate_empire.vendors.errors import VendorUnavailable
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
 
+LATER = {"Retry-After": "60"}  # longer than anybody waits for
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[RunningWorld]:
@@ -47,7 +49,7 @@ class Unset:
         raise AssertionError("counts come first")
 
 
-def read(business: Business, **readers: Any) -> MetricsSync:
+def read(business: Business, *, before: Any = None, **readers: Any) -> MetricsSync:
     known: dict[str, Any] = {"youtube": business.youtube, "instagram": business.instagram}
     return sync_metrics(
         ledger=business.ledger,
@@ -55,6 +57,7 @@ def read(business: Business, **readers: Any) -> MetricsSync:
         analytics=business.youtube_analytics,
         clock=business.clock,
         policy=load_policy(),
+        before=before,
     )
 
 
@@ -123,6 +126,25 @@ def test_a_platform_without_publications_is_never_asked(
     assert read(business, instagram=Unset(), tiktok=Unset()) == MetricsSync(1, [])
 
 
+def test_what_must_be_known_before_is_found_out_where_there_is_something_to_read(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    """As TikTok's ids, which come later than the posts."""
+    video = business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
+    world.move_to(SLOT)
+    with business.ledger.begin() as session:
+        session.execute(update(Publication).values(remote_id="not known yet"))
+
+    def find() -> None:
+        with business.ledger.begin() as session:
+            session.execute(update(Publication).values(remote_id=video.remote_id))
+
+    def never() -> None:
+        raise AssertionError("there is nothing on Instagram")
+
+    assert read(business, before={"youtube": find, "instagram": never}) == MetricsSync(1, [])
+
+
 # ---------------------------------------------------------------- posts that fell
 def test_a_rejected_video_raises_an_alert_once(world: RunningWorld, business: Business, tmp_path: Path) -> None:
     path = write_video(tmp_path / "short.mp4")
@@ -159,7 +181,7 @@ def test_an_outage_of_one_platform_leaves_the_others_their_numbers(
 ) -> None:
     publish_both(world, business, tmp_path)
     world.move_to(SLOT + timedelta(hours=3))
-    world.fault("GET /instagram/*", status=503)
+    world.fault("GET /instagram/*", status=503, headers=LATER)
     done = read(business)
 
     assert done.snapshots == 1
@@ -185,8 +207,8 @@ def test_a_platform_without_keys_is_a_problem_and_one_alert_a_day(
 
 def test_when_nothing_can_be_read_the_sync_fails(world: RunningWorld, business: Business, tmp_path: Path) -> None:
     publish_both(world, business, tmp_path)
-    world.fault("GET /instagram/*", status=503, times=5)
-    world.fault("GET /youtube/*", status=503, times=5)
+    world.fault("GET /instagram/*", status=503, headers=LATER)
+    world.fault("GET /youtube/*", status=503, times=9)
     with pytest.raises(VendorUnavailable):
         read(business)
     assert rows(business.ledger, MetricSnapshot) == []
@@ -226,7 +248,7 @@ def test_views_are_kept_where_analytics_cannot_be_asked(
     if alerts:
         world.fault(fault, status=400, body={"error": "invalid_scope"})
     else:
-        world.fault(fault, status=503)
+        world.fault(fault, status=503, times=9)
     done = read(business)
 
     assert done.snapshots == 1
