@@ -431,8 +431,8 @@ class InstagramClient:
             )
         if code in _PERMISSION:
             return CredentialsRejected(
-                f"The Instagram token lacks a permission ({message}): connect the account again with "
-                "instagram_basic, instagram_content_publish and instagram_manage_insights.",
+                f"Instagram does not permit that ({message}): connect the account again with instagram_basic, "
+                "instagram_content_publish and instagram_manage_insights, and turn on branded content in its app.",
                 vendor=_VENDOR,
                 code=known,
             )

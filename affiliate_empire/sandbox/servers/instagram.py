@@ -466,7 +466,8 @@ class _Instagram:
         rest = [name for name in _EXPANSION.sub("", asked).split(",") if name]
         fields = _fields({"fields": ",".join(rest)} if rest else {}, _MEDIA_FIELDS, default)
         wish = json.loads(row["wish"])
-        counts = self.world.statistics(PLATFORM, row["media_id"])
+        counted = not {"like_count", "comments_count"}.isdisjoint(fields)
+        counts = self.world.statistics(PLATFORM, row["media_id"]) if counted else {"likes": 0, "comments": 0}
         shortcode = _shortcode(row["media_id"])
         answer = {
             "id": row["media_id"],
