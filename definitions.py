@@ -21,6 +21,7 @@ from assets.partitions import repartitioned
 from resources.anthropic import AnthropicResource
 from resources.blog import BlogResource
 from resources.clock import ClockResource
+from resources.ecb import ECBResource
 from resources.effects import EffectsResource
 from resources.elevenlabs import ElevenLabsResource
 from resources.fal import FalResource
@@ -42,6 +43,7 @@ from sensors.build import build_sensors
 ASSETS: list[dg.AssetsDefinition] = [
     discovery.affiliate_programs,
     discovery.products,
+    discovery.exchange_rates,
     intelligence.rankings,
     intelligence.strategy,
     intelligence.content_plan,
@@ -83,7 +85,7 @@ _marts = _assets(analytics.cohort_models, analytics.calendar_models)
 # One run has one kind of partition, so a day is a sequence of these. The stages are the timetable's
 # (``affiliate_empire.planning.timetable``), each with its own schedule.
 _STAGES = {
-    "fetch_products": _assets(discovery.products),
+    "fetch_products": _assets(discovery.products, discovery.exchange_rates),
     "rank_products": _assets(intelligence.rankings),
     "plan_day": _assets("strategy") | _assets(intelligence.content_plan),
     "write_content": _assets(content.scripts, content.blog_posts),
@@ -163,6 +165,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "instagram": InstagramResource(**given, clock=clock),
         "blog": BlogResource(**given),
         "impact": ImpactResource(**given),
+        "ecb": ECBResource(**given),
         "product_feed": ProductFeedResource(**given),
     } | overrides
 

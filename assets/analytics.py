@@ -142,7 +142,7 @@ def conversions(
         frames = {
             str(each): export_conversions(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
         }
-    changed = sum(int(frame["commission_change_micros"].sum()) for frame in frames.values())
+    changed = sum(int(frame["commission_usd_change_micros"].sum()) for frame in frames.values())
     return dg.Output(
         frames,
         metadata={"commission_change_usd": float(from_micros(changed)), "problems": dg.MetadataValue.json(problems)},

@@ -1,16 +1,18 @@
-"""Discovery: what could be sold. Programmes and products as their networks and merchants state them."""
+"""Discovery: what could be sold. Programmes and products as networks and merchants state them; exchange rates."""
 
 from datetime import timedelta
 
 import dagster as dg
 
-from affiliate_empire.catalog.frames import Products, Programs
+from affiliate_empire.catalog.frames import ExchangeRates, Products, Programs
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.sync_catalog import sync_catalog
 from affiliate_empire.operations.sync_programs import sync_programs
+from affiliate_empire.operations.sync_rates import sync_rates
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.ecb import ECBClient
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient
 from assets.partitions import day, week
@@ -91,3 +93,34 @@ def products(
             frames[str(each)] = synced.products
             counts = {"programs": synced.programs, "rejected_rows": len(synced.rejected)}
     return dg.Output(frames, metadata=counts)
+
+
+@dg.asset(
+    partitions_def=day,
+    group_name="discovery",
+    kinds={"ecb", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(ExchangeRates),
+)
+def exchange_rates(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    ecb: dg.ResourceParam[ECBClient],
+    clock: dg.ResourceParam[Clock],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """What currencies are worth on a day, by the ECB's last fixing before it. One row per currency; free.
+
+    Kept by the first run of a day and never changed; a past day is read from the bank's last 90 days. Without the bank
+    the last fixing is carried for up to five days; then prices in other currencies are not ranked.
+    """
+    with failing_clearly():
+        synced = {
+            str(each): sync_rates(each, ledger=ledger, ecb=ecb, clock=clock, calendar=settings.calendar)
+            for each in days_of(context)
+        }
+    frames = {key: sync.rates for key, sync in synced.items()}
+    fixings = sorted({str(fixing) for frame in frames.values() for fixing in frame["fixing_day"]})
+    problems = [sync.problem for sync in synced.values() if sync.problem]
+    return dg.Output(frames, metadata={"fixings": ", ".join(fixings), "problems": dg.MetadataValue.json(problems)})

@@ -7,6 +7,9 @@ derived from the set of them, never from the order of arrival. No I/O.
 earned it is said by the sub-id that the network returns: sub-id = click id → click → link → piece, last and only touch,
 whatever the gap. A sale without a sub-id, or with one that no click of ours has, is *unattributed*: it counts in the
 total and is shown as such, and is never spread over pieces.
+
+**Currencies.** A line's amounts stay in its own currency, and count in dollars at the rate of the day of the sale,
+which was stored with its events and never changes. A line in a currency without a rate counts as a sale of no dollars.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from affiliate_empire.kernel.ids import derived_id
+from affiliate_empire.kernel.money import to_usd_micros
 
 CONVERSION_COLUMNS = [
     "conversion_id",
@@ -27,6 +31,8 @@ CONVERSION_COLUMNS = [
     "sale_micros",
     "commission_micros",
     "currency",
+    "usd_rate",
+    "commission_usd_micros",
     "click_id",
     "program_id",
     "occurred_at",
@@ -46,6 +52,7 @@ EVENT_COLUMNS = [
     "sale_micros",
     "commission_micros",
     "currency",
+    "usd_rate",
     "occurred_at",
     "observed_at",
     "source",
@@ -54,6 +61,7 @@ EVENT_COLUMNS = [
 # How far a transaction has come. A reversal ends it: even paid money is clawed back by one.
 _STAGE = {"pending": 0, "adjusted": 0, "approved": 1, "paid": 2, "reversed": 3}
 _KEY = ["network", "transaction_id", "line_id"]
+_AMOUNTS = ("sale_micros", "sale_usd_micros", "commission_micros", "commission_usd_micros")
 
 
 def conversion_id(network: str, transaction_id: str, line_id: str = "") -> str:
@@ -72,7 +80,8 @@ def current_conversions(events: pd.DataFrame) -> pd.DataFrame:
         events: rows of ``conversion_events``; may be empty.
 
     Returns:
-        ``CONVERSION_COLUMNS``, ordered by ``conversion_id``; ``commission_micros`` in the row's currency.
+        ``CONVERSION_COLUMNS``, ordered by ``conversion_id``; ``commission_micros`` in the row's currency,
+        ``commission_usd_micros`` what it is worth in dollars.
     """
     if events.empty:
         return pd.DataFrame(columns=CONVERSION_COLUMNS)
@@ -80,7 +89,7 @@ def current_conversions(events: pd.DataFrame) -> pd.DataFrame:
         _current(dict(zip(_KEY, key if isinstance(key, tuple) else (key,), strict=True)), group)
         for key, group in events.groupby(_KEY, sort=True)
     ]
-    return pd.DataFrame(rows, columns=CONVERSION_COLUMNS).sort_values("conversion_id", ignore_index=True)
+    return pd.DataFrame(rows)[CONVERSION_COLUMNS].sort_values("conversion_id", ignore_index=True)
 
 
 def conversion_changes(events: pd.DataFrame) -> pd.DataFrame:
@@ -95,17 +104,19 @@ def conversion_changes(events: pd.DataFrame) -> pd.DataFrame:
         events: rows of ``conversion_events`` with **all** events of the lines they belong to.
 
     Returns:
-        The events with ``conversion_id``, ``state``, ``sale_micros`` and ``commission_micros`` after each event, and
-        ``sale_change_micros``, ``commission_change_micros``; ordered by ``observed_at``, ``event_id``.
+        The events with ``conversion_id``, ``state``, the amounts after each event (``sale_micros`` and
+        ``sale_usd_micros``, ``commission_micros`` and ``commission_usd_micros``) and what it changed of each
+        (``sale_change_micros``…, ``commission_usd_change_micros``); ordered by ``observed_at``, ``event_id``.
     """
-    added = ["conversion_id", "state", "sale_change_micros", "commission_change_micros"]
+    changes = [name.replace("_micros", "_change_micros") for name in _AMOUNTS]
+    added = ["conversion_id", "state", "sale_usd_micros", "commission_usd_micros", *changes]
     if events.empty:
         return events.assign(**{name: pd.Series(dtype=object) for name in added})
     rows: list[dict[str, Any]] = []
     for key, group in events.groupby(_KEY, sort=True):
         named = dict(zip(_KEY, key if isinstance(key, tuple) else (key,), strict=True))
         learned = group.assign(stage=group["kind"].map(_STAGE)).sort_values(["observed_at", "stage", "event_id"])
-        before = {"sale_micros": 0, "commission_micros": 0}
+        before = dict.fromkeys(_AMOUNTS, 0)
         learned = learned.drop(columns="stage")
         for event in learned.to_dict("records"):
             now = _current(named, learned[learned["observed_at"] <= event["observed_at"]])
@@ -142,14 +153,21 @@ def _current(key: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     last = ordered.iloc[-1]
     furthest = int(stage.max())
     state = next(kind for kind, at in _STAGE.items() if at == furthest and kind != "adjusted")
+    sale, commission = (0, 0) if state == "reversed" else (int(last["sale_micros"]), int(last["commission_micros"]))
+    currency = str(last["currency"])
+    known = [rate for rate in ordered.get("usd_rate", ()) if not pd.isna(rate)]  # what a network just said has none yet
+    rates = {currency: known[0]} if known else {}
     click_ids = [click for click in ordered["click_id"] if isinstance(click, str) and click]
     return {
         "conversion_id": conversion_id(**key),
         **key,
         "state": state,
-        "sale_micros": 0 if state == "reversed" else int(last["sale_micros"]),
-        "commission_micros": 0 if state == "reversed" else int(last["commission_micros"]),
-        "currency": last["currency"],
+        "sale_micros": sale,
+        "sale_usd_micros": to_usd_micros(sale, currency, rates) or 0,
+        "commission_micros": commission,
+        "commission_usd_micros": to_usd_micros(commission, currency, rates) or 0,
+        "currency": currency,
+        "usd_rate": rates.get(currency),
         "click_id": click_ids[-1] if click_ids else None,
         "program_id": last["program_id"],
         "occurred_at": ordered["occurred_at"].min(),

@@ -95,6 +95,12 @@ class Conversions(pa.DataFrameModel):
     commission_micros: Series[int] = pa.Field(description="the commission as it stands after this event")
     sale_change_micros: Series[int] = pa.Field(description="what this event changed")
     commission_change_micros: Series[int] = pa.Field(description="what this event changed: the day's money")
+    usd_rate: Series[float] = pa.Field(
+        gt=0, nullable=True, description="dollars for one unit on the day of the sale; empty for dollars and if unknown"
+    )
+    commission_usd_micros: Series[int] = pa.Field(description="the commission in dollars; 0 where no rate was known")
+    sale_usd_change_micros: Series[int] = pa.Field(description="what this event changed, in dollars")
+    commission_usd_change_micros: Series[int] = pa.Field(description="what this event changed, in dollars")
     occurred_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="when the sale happened (UTC)")
     observed_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="when we learned of it (UTC)")
     day: Series[object] = pa.Field(description="business day of the observation (date)")

@@ -104,6 +104,24 @@ class Products(pa.DataFrameModel):
         ordered = True
 
 
+class ExchangeRates(pa.DataFrameModel):
+    """What currencies are worth on a day: the ECB's last fixing before it. One row per currency, the euro included."""
+
+    day: Series[object] = pa.Field(description="business day that goes by these rates (date)")
+    currency: Series[str] = pa.Field(unique=True, str_matches=r"^[A-Z]{3}$", description="ISO 4217")
+    fixing_day: Series[object] = pa.Field(description="day of the ECB's fixing (date)")
+    per_euro: Series[float] = pa.Field(gt=0, description="units of the currency for one euro")
+    usd: Series[float] = pa.Field(gt=0, description="dollars for one unit of the currency")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when the ECB was read (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
 PRODUCT_COLUMNS = list(Products.to_schema().columns)
 ENTRY_COLUMNS = list(CatalogEntries.to_schema().columns)
 REJECTED_COLUMNS = list(RejectedRows.to_schema().columns)

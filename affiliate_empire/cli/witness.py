@@ -100,4 +100,4 @@ def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> 
                 f"Conversion {action} pays {dollars(payouts.get(action, 0))} at the network "
                 f"and {dollars(totals.payouts.get(action, 0))} in the ledger."
             )
-    return Agreement(len(posts), sum(charges.values()), len(clicks), sum(payouts.values()), problems)
+    return Agreement(len(posts), sum(charges.values()), len(clicks), totals.in_dollars(payouts), problems)

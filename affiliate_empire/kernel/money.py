@@ -6,9 +6,11 @@ call to a cent would book scripts at nothing (ADR 0004). Never a float.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
 
 MICROS = 1_000_000
+USD = "USD"
 
 
 def to_micros(amount: Decimal) -> int:
@@ -26,9 +28,30 @@ def from_micros(micros: int) -> Decimal:
     return Decimal(micros) / MICROS
 
 
+def to_usd_micros(micros: int, currency: str, rates: Mapping[str, Decimal]) -> int | None:
+    """Dollar micros of an amount, rounded half to even; dollars stay as they are.
+
+    Args:
+        micros: the amount, in millionths of ``currency``.
+        currency: ISO 4217.
+        rates: dollars for one unit of each currency.
+
+    Returns:
+        None where there is no rate: nobody may take it for nothing, nor for as many dollars.
+    """
+    if currency == USD:
+        return micros
+    return to_micros(from_micros(micros) * rates[currency]) if currency in rates else None
+
+
 def to_cents(micros: int) -> int:
     """Whole cents, rounded half to even; for totals a person reads, never for single charges."""
     return int((Decimal(micros) / 10_000).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+
+
+def money(micros: int, currency: str) -> str:
+    """An amount in its own currency, for a sentence: ``$1,234.56``, ``1,234.56 EUR``."""
+    return dollars(micros) if currency == USD else f"{from_micros(micros):,.2f} {currency}"
 
 
 def dollars(micros: int) -> str:

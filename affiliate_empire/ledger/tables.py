@@ -141,6 +141,18 @@ class RejectedRow(Base):
     __table_args__ = (Index(None, "day"),)
 
 
+class ExchangeRate(Base):
+    """What one unit of a currency is worth on a business day, by the ECB's last fixing before it. Never changed."""
+
+    __tablename__ = "exchange_rates"
+    day: Mapped[date] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    fixing_day: Mapped[date]
+    per_euro: Mapped[Decimal]  # units of the currency for one euro
+    usd: Mapped[Decimal]  # dollars for one unit of the currency
+    observed_at: Mapped[datetime]
+
+
 # ---------------------------------------------------------------- decisions
 class PromptVersion(Base):
     """A prompt version: immutable text, identified by name and version (``video/question-hook@1``)."""
@@ -437,6 +449,9 @@ class ConversionEvent(Base):
     sale_micros: Mapped[int]
     commission_micros: Mapped[int]  # the commission as it stands after this event (0 when reversed)
     currency: Mapped[str]
+    # Dollars for one unit of the currency on the day of the sale, the same for all events of a line; none for dollars,
+    # and where nobody knew a rate.
+    usd_rate: Mapped[Decimal | None]
     occurred_at: Mapped[datetime]  # when the sale happened
     observed_at: Mapped[datetime]  # when we learned of it
     source: Mapped[str]  # push | poll

@@ -28,7 +28,6 @@ from affiliate_empire.ledger.tables import (
 from affiliate_empire.ranking import PERFORMANCE_COLUMNS, ProductPerformance
 
 NOT_HUMAN = ("bot", "head", "prefetch")
-_USD = "USD"
 
 
 def load_frame(session: Session, query: Executable, columns: Sequence[str]) -> pd.DataFrame:
@@ -118,7 +117,7 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
                 "clicks": clicks.get(piece.piece_id, 0),
                 "conversions": int((sales["state"] != "reversed").sum()),
                 "reversals": int((sales["state"] == "reversed").sum()),
-                "commission_micros": int(sales.loc[sales["currency"] == _USD, "commission_micros"].sum()),
+                "commission_micros": int(sales["commission_usd_micros"].sum()),
                 "cost_micros": costs.get(piece.piece_id, 0),
             }
         )

@@ -132,5 +132,5 @@ def _largest(conversions: pd.DataFrame, ledger: Ledger, until: datetime) -> dict
     """The way back of the largest commission; None when the day's pieces have sold nothing."""
     if conversions.empty:
         return None
-    ordered = conversions.sort_values(["commission_micros", "conversion_id"], ascending=[False, True])
+    ordered = conversions.sort_values(["commission_usd_micros", "conversion_id"], ascending=[False, True])
     return trace_conversion(str(ordered["conversion_id"].iloc[0]), ledger=ledger, as_of=until)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from affiliate_empire.analytics.conversions import current_state
+from affiliate_empire.kernel.money import USD, from_micros, to_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Artifact,
@@ -29,7 +32,8 @@ class DayTotals:
     """Everything the ledger holds of the pieces of one day. Money in micros; ids as the outside knows them.
 
     ``charges`` maps the vendor's request id to what was booked for it; ``lost_micros`` lists what was booked at its
-    maximum because the reply never came. ``payouts`` maps the network's transaction id to the commission as it stands.
+    maximum because the reply never came. ``payouts`` maps the network's transaction id to the commission as it stands,
+    in the network's currency; ``usd_rates`` those that are not in dollars to the rate they count at.
     """
 
     day: date
@@ -43,11 +47,20 @@ class DayTotals:
     clicks: set[str] = field(default_factory=set)
     codes: set[str] = field(default_factory=set)
     payouts: dict[str, int] = field(default_factory=dict)
+    usd_rates: dict[str, Decimal] = field(default_factory=dict)
     videos: list[Path] = field(default_factory=list)
 
     @property
     def revenue_micros(self) -> int:
-        return sum(self.payouts.values())
+        """Dollars."""
+        return self.in_dollars(self.payouts)
+
+    def in_dollars(self, payouts: Mapping[str, int]) -> int:
+        """The sum of commissions by transaction id, each at the rate that the ledger stored with it."""
+        return sum(
+            to_micros(from_micros(micros) * self.usd_rates.get(action, Decimal(1)))
+            for action, micros in payouts.items()
+        )
 
 
 def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
@@ -85,5 +98,7 @@ def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
             clicks=clicks,
             codes=codes,
             payouts=current_state(events),
+            # Without a rate a commission counts as no dollars, here as everywhere.
+            usd_rates={e.transaction_id: e.usd_rate or Decimal(0) for e in events if e.currency != USD},
             videos=videos,
         )

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.kernel.errors import BadInput
-from affiliate_empire.kernel.money import dollars
+from affiliate_empire.kernel.money import USD, dollars, money
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Artifact,
@@ -43,8 +43,8 @@ def trace_conversion(conversion: str, *, ledger: Ledger, as_of: datetime = _FORE
         as_of: what was learned later is left out.
 
     Returns:
-        ``transaction_id``, ``state``, ``commission_micros``, ``attributed``, ``prompt_version`` (None when
-        unattributed) and one entry per link of the chain.
+        ``transaction_id``, ``state``, ``commission_micros`` and ``commission_usd_micros``, ``attributed``,
+        ``prompt_version`` (None when unattributed) and one entry per link of the chain.
 
     Raises:
         BadInput: no such transaction.
@@ -83,6 +83,8 @@ def trace_conversion(conversion: str, *, ledger: Ledger, as_of: datetime = _FORE
             "currency": line["currency"],
             "sale_micros": int(read["sale_micros"]),
             "commission_micros": int(read["commission_micros"]),
+            "commission_usd_micros": int(read["commission_usd_micros"]),
+            "usd_rate": None if pd.isna(read["usd_rate"]) else str(read["usd_rate"]),
             "occurred_at": _iso(line["occurred_at"]),
             "sub_id": line["click_id"],
             "attributed": piece_id is not None,
@@ -139,13 +141,14 @@ def trace_prompt(prompt_version: str, *, ledger: Ledger) -> dict[str, Any]:
                 "state": row["state"],
                 "currency": row["currency"],
                 "commission_micros": int(row["commission_micros"]),
+                "commission_usd_micros": int(row["commission_usd_micros"]),
                 "click_id": row["click_id"],
                 "piece_id": row["piece_id"],
             }
             for row in mine.to_dict("records")
         ]
     cost = sum(piece["cost_micros"] for piece in pieces)
-    commission = sum(row["commission_micros"] for row in conversions if row["currency"] == "USD")
+    commission = sum(row["commission_usd_micros"] for row in conversions)
     return {
         "prompt_version": version.prompt_version,
         "kind": version.kind,
@@ -250,13 +253,17 @@ def _piece_line(row: dict[Any, Any]) -> dict[str, Any]:
 def _render_conversion(trace: dict[str, Any], label: str) -> str:
     lines = [
         f"{label} · conversion {trace['conversion_id']}",
-        f"  pays        {dollars(trace['commission_micros'])} of {dollars(trace['sale_micros'])} ({trace['state']}, "
+        f"  pays        {money(trace['commission_micros'], trace['currency'])} of "
+        f"{money(trace['sale_micros'], trace['currency'])} ({trace['state']}, "
         f"{trace['currency']}), programme {trace['program_id'] or 'unknown'}",
     ]
+    if trace["currency"] != USD:
+        rate = f"at ${trace['usd_rate']} for one {trace['currency']}" if trace["usd_rate"] else "for want of a rate"
+        lines.append(f"  in dollars  {dollars(trace['commission_usd_micros'])} {rate}")
     for event in trace["events"]:
         lines.append(
             f"  event       {event['observed_at']} {event['kind']} by {event['source']}: "
-            f"{dollars(event['commission_micros'])}"
+            f"{money(event['commission_micros'], event['currency'])}"
         )
     if not trace["attributed"]:
         why = "it came without a sub-id" if trace["sub_id"] is None else f"no click of ours is {trace['sub_id']}"
@@ -296,7 +303,7 @@ def _render_prompt(trace: dict[str, Any], label: str) -> str:
         )
     for row in trace["conversions"]:
         lines.append(
-            f"  conversion  {row['conversion_id']:<28}{row['state']:<10}{dollars(row['commission_micros']):>10}"
+            f"  conversion  {row['conversion_id']:<28}{row['state']:<10}{dollars(row['commission_usd_micros']):>10}"
         )
     lines.append(
         f"  total       {len(trace['pieces'])} pieces, {trace['clicks']:,} clicks, "

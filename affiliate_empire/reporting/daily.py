@@ -112,7 +112,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
             ],
             title="Commission by state",
         ),
-        "unattributed": {"sales": len(orphans), "micros": int(orphans["commission_micros"].sum())},
+        "unattributed": {"sales": len(orphans), "micros": int(orphans["commission_usd_micros"].sum())},
         "vendors": _vendors(report.costs),
         "platforms": roi_by(outcomes, "platform").to_dict("records"),
         "prompts": by_prompt.to_dict("records"),
@@ -162,7 +162,7 @@ def _states(conversions: pd.DataFrame) -> list[dict[str, Any]]:
                 "state": state,
                 "meaning": _STATE_WORDS[state],
                 "sales": len(found),
-                "micros": int(found["commission_micros"].sum()),
+                "micros": int(found["commission_usd_micros"].sum()),
             }
         )
     return rows

@@ -22,16 +22,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 PROJECT = Path(__file__).parents[2] / "dbt_models"
 DAY = date(2026, 11, 21)
 MARTS = ["attributed_conversions", "daily_pnl", "revenue_lineage", "roi"]
-TYPES = {"cost_micros": "int64", "commission_change_micros": "int64", "sale_change_micros": "int64"} | dict.fromkeys(
-    ("views", "likes", "comments"), "int64"
-)
+MONEY = ("sale_change_micros", "commission_change_micros", "sale_usd_change_micros", "commission_usd_change_micros")
+TYPES = dict.fromkeys(("cost_micros", "views", "likes", "comments", *MONEY), "int64")
 COLUMNS = {
     "content_plan": "piece_id,day,kind,platform,account_id,product_id,niche,prompt_version,arm",
     "publications": "publication_id,piece_id,account_id,platform,day,remote_id,url,title,published_at",
     "platform_metrics": "publication_id,observed_at,definition,views,likes,comments",
     "clicks": "click_id,piece_id,day,clicked_at,human",
     "conversions": "event_id,network,transaction_id,line_id,state,click_id,program_id,currency,day,"
-    "occurred_at,observed_at,sale_change_micros,commission_change_micros",
+    "occurred_at,observed_at,sale_change_micros,commission_change_micros,sale_usd_change_micros,"
+    "commission_usd_change_micros",
     "costs": "effect_id,piece_id,day,vendor,operation,cost_micros",
 }
 PIECES = {"a": ("video/question@1", "youtube"), "b": ("video/number@1", "youtube"), "c": ("post/guide@1", "blog")}
@@ -259,6 +259,22 @@ def test_a_reversed_line_is_a_reversal_and_no_conversion(books: Books) -> None:
     counted = after["roi"].set_index("prompt_version")[["conversions", "reversals"]]
     assert counted.loc["post/guide@1"].to_list() == [0, 1]
     assert counted.loc["video/question@1"].to_list() == [1, 0]
+
+
+def test_other_currencies_count_in_dollars_beside_partitions_that_know_none(books: Books) -> None:
+    """The other partition was written before anything but dollars was counted."""
+    euro = conversion("v6", "t4", "k2", DAY + timedelta(days=1), "pending", 3_000_000) | {"currency": "EUR"}
+    unknown = conversion("v5", "t5", "k2", DAY + timedelta(days=1), "pending", 9_000_000) | {"currency": "XAU"}
+    worth = {"sale_usd_change_micros": 65_000_000, "commission_usd_change_micros": 3_250_000}
+    nothing = dict.fromkeys(worth, 0)
+    books.keep("conversions", f"{DAY + timedelta(days=1)}", [euro | worth, unknown | nothing])
+    report, frames = books.build()
+    assert [test for test in report.tests if not test.passed] == []
+    roi = frames["roi"].set_index("prompt_version")
+    assert roi.loc["video/question@1", ["revenue_micros", "conversions"]].to_list() == [13_250_000, 3]
+    lineage = frames["attributed_conversions"].set_index("transaction_id")
+    assert lineage["commission_micros"].to_dict() == {"t1": 10_000_000, "t2": 2_000_000, "t4": 3_250_000, "t5": 0}
+    assert lineage["sale_micros"]["t4"] == 65_000_000
 
 
 def test_marts_are_byte_equal_when_built_again(books: Books) -> None:

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.ids import derived_id, fingerprint, new_link_code, new_ulid
-from affiliate_empire.kernel.money import dollars, from_micros, to_cents, to_micros, to_micros_up
+from affiliate_empire.kernel.money import (
+    dollars,
+    from_micros,
+    money,
+    to_cents,
+    to_micros,
+    to_micros_up,
+    to_usd_micros,
+)
 
 NEW_YORK = BusinessCalendar("America/New_York")
 
@@ -30,6 +38,21 @@ def test_an_upper_bound_is_never_below_the_amount(amount: Decimal) -> None:
 )
 def test_dollars_as_a_person_reads_them(micros: int, text: str) -> None:
     assert dollars(micros) == text
+
+
+@given(st.integers(-(10**15), 10**15), st.decimals("0.00001", 100, allow_nan=False, places=9))
+def test_dollars_stay_and_other_currencies_are_converted_to_the_nearest_micro(micros: int, rate: Decimal) -> None:
+    rates = {"USD": Decimal(2), "EUR": rate}
+    assert to_usd_micros(micros, "USD", rates) == micros  # whatever a table says of the dollar
+    converted = to_usd_micros(micros, "EUR", rates)
+    assert converted is not None
+    assert abs(converted - Decimal(micros) * rate) <= Decimal("0.5")
+    assert to_usd_micros(-micros, "EUR", rates) == -converted  # a reversal takes back what was counted
+    assert to_usd_micros(micros, "SEK", rates) is None
+
+
+def test_an_amount_is_told_in_its_own_currency() -> None:
+    assert [money(3_337_000, currency) for currency in ("USD", "EUR")] == ["$3.34", "3.34 EUR"]
 
 
 def test_cents_are_rounded_once_half_to_even() -> None:

@@ -43,6 +43,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("day", "arm_a", "arm_b", name="pk_experiment_results"),
     )
+    op.create_table(
+        "exchange_rates",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("fixing_day", sa.Date(), nullable=False),
+        sa.Column("per_euro", sa.Numeric(), nullable=False),
+        sa.Column("usd", sa.Numeric(), nullable=False),
+        sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("day", "currency", name="pk_exchange_rates"),
+    )
+    op.add_column("conversion_events", sa.Column("usd_rate", sa.Numeric(), nullable=True))
     op.add_column("metric_snapshots", sa.Column("shares", sa.BigInteger(), nullable=True))
     op.add_column("metric_snapshots", sa.Column("engaged_views", sa.BigInteger(), nullable=True))
     op.add_column("metric_snapshots", sa.Column("watch_seconds", sa.Float(), nullable=True))
