@@ -23,7 +23,13 @@ from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorRefused,
+    VendorUnavailable,
+)
 from affiliate_empire.vendors.tiktok import is_publish_id
 from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
@@ -309,12 +315,12 @@ def test_a_token_that_runs_out_in_the_middle(world: RunningWorld, business: Busi
     published_once(world, business)
 
 
-def test_a_dead_grant_is_told_once_and_not_asked_again(world: RunningWorld, business: Business, video: str) -> None:
+def test_a_dead_grant_is_told_once_and_not_asked_again(world: RunningWorld, business: Business) -> None:
     world.store.execute("UPDATE tiktok_refresh_tokens SET used = 1")
     world.fault("POST /tiktok/v2/oauth/token/", when="after", delay=0.001, times=9)  # counts
     for _ in range(3):
-        with pytest.raises(VendorRefused, match="EMPIRE_TIKTOK_REFRESH_TOKEN") as refused:
-            business.publish(video)
+        with pytest.raises(CredentialsRejected, match="EMPIRE_TIKTOK_REFRESH_TOKEN") as refused:
+            business.tiktok.fetch_creator_info()
         assert refused.value.code == "invalid_grant"
     assert world.fault_hits() == 1
     (alert,) = rows(business.ledger, Alert)
