@@ -57,6 +57,7 @@ from affiliate_empire.effects.model import (
     Verdict,
 )
 from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
@@ -137,6 +138,7 @@ class Effects:
             EffectError: it did not happen; the kind of error says why (``affiliate_empire.effects.errors``).
             VendorUnavailable: it did not happen and may be tried again, or (``ReplyLost``) nobody can say yet.
             VendorRefused: it did not happen and will not.
+            Misconfigured: it did not happen, because a key is missing.
         """
         return self._perform(intent, act)
 
@@ -403,7 +405,7 @@ class Effects:
             receipt = act.commit({})
             if isinstance(receipt, Accepted):
                 raise TypeError(f"{claim.key} is a paid call and cannot wait for a job: make it at_most_once")
-        except VendorError as error:
+        except (VendorError, Misconfigured) as error:
             self._end_call(claim, error)
             raise
         except BaseException as error:
@@ -413,7 +415,8 @@ class Effects:
             raise
         return self._settle(claim, receipt)
 
-    def _end_call(self, claim: _Claim, error: VendorError) -> None:
+    def _end_call(self, claim: _Claim, error: VendorError | Misconfigured) -> None:
+        """Without a key nothing was sent: that is as if the vendor had been out of reach."""
         with self._still_ours(claim) as (session, effect):
             if isinstance(error, ReplyLost):
                 self._book_lost(session, effect, error)
@@ -460,7 +463,7 @@ class Effects:
                 with self._still_ours(claim) as (session, effect):
                     self._book_refused(session, effect, error)
                 raise
-            except VendorUnavailable as error:
+            except (VendorUnavailable, Misconfigured) as error:
                 with self._still_ours(claim) as (_, effect):
                     _set(effect, State.PREPARED, error)
                 raise

@@ -33,7 +33,7 @@ from affiliate_empire.operations.make_stills import make_stills
 from affiliate_empire.operations.make_thumbnail import make_thumbnail
 from affiliate_empire.operations.make_voiceover import make_voiceover
 from affiliate_empire.policy import Policy, load_policy
-from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.settings import SANDBOX_KEYS, Mode, Settings
 from affiliate_empire.vendors.anthropic import AnthropicClient
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
@@ -301,6 +301,19 @@ def test_a_wrong_key_is_no_fault_of_the_piece(workshop: Workshop) -> None:
     workshop.use(OpenAIClient(f"{workshop.world.url}/openai/v1", lambda: "sk-wrong"))
     with pytest.raises(VendorRefused, match="EMPIRE_OPENAI_API_KEY"):
         workshop.script(piece)
+
+
+def test_a_missing_key_books_nothing_and_the_step_goes_on_when_it_is_there(workshop: Workshop) -> None:
+    piece = plan_piece(workshop.ledger)
+    settings = Settings(_env_file=None, mode=Mode.LIVE)  # type: ignore[call-arg]
+    connected = workshop.openai
+    workshop.use(OpenAIClient(f"{workshop.world.url}/openai/v1", lambda: settings.secret("openai")))
+    with pytest.raises(Misconfigured, match="EMPIRE_OPENAI_API_KEY"):
+        workshop.script(piece)
+    assert workshop.spent() == []
+    workshop.use(connected)
+    workshop.script(piece)
+    agree(workshop)
 
 
 @pytest.mark.parametrize("temper", [{"invented_claim": 1.0}, {"truncated": 1.0}, {"refusal": 1.0}])
