@@ -32,6 +32,7 @@ from affiliate_empire.settings import SANDBOX_KEYS, Mode, Settings
 from affiliate_empire.vendors.clips import ClipClient
 from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.fal import FalClient
+from affiliate_empire.vendors.openai import OpenAIClient
 from affiliate_empire.vendors.runway import RunwayClient
 from tests.factories.media import jpeg
 from tests.factories.pieces import DAY, plan_piece
@@ -285,8 +286,36 @@ def test_steps_in_the_wrong_order_say_what_to_do(studio: Studio) -> None:
         studio.clips(piece)
 
 
+def test_the_asset_makes_stills_and_clips_and_names_who_stood_in(
+    studio: Studio, world: RunningWorld, before: int, tmp_path: Path
+) -> None:
+    import dagster as dg  # here, since the killed processes import this module too
+
+    from assets.content import video_clips
+
+    piece = studio.planned("A rifle case on a table", scenes=1)
+    openai = OpenAIClient(f"{world.url}/openai/v1", lambda: SANDBOX_KEYS["openai"], timeout=20)
+    outside = {"openai": openai, "fal": studio.fal, "runway": studio.runway}
+    inside = {"ledger": studio.ledger, "effects": studio.effects, "media": studio.media, "policy": POLICY}
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        run = dg.materialize(
+            [video_clips],
+            instance=instance,
+            resources={**outside, **inside, "settings": Settings(), "lake": dg.InMemoryIOManager()},
+            partition_key=DAY.isoformat(),
+        )
+    openai.close()
+    (frame,) = run.output_for_node("video_clips").values()
+    assert list(frame["name"]) == ["clip 0", "still 0"]
+    assert frame["cost_micros"].sum() == sum(micros for _, _, micros in charged(world, before))
+    metadata = run.asset_materializations_for_node("video_clips")[0].metadata
+    assert metadata["clips"].value == {"runway": 1}
+    assert metadata["stood_in"].value == 1
+    assert f"{piece} clip 0" in str(metadata["stood_in_clips"].value)
+
+
 # ---------------------------------------------------------------- killed
-@pytest.mark.parametrize("moment", ["before_submit", "after_submit", "after_accepted"])
+@pytest.mark.parametrize("moment", ["after_submit", "after_accepted"])
 def test_a_kill_at_any_moment_leaves_one_job_and_one_charge(
     studio: Studio, world: RunningWorld, before: int, moment: str
 ) -> None:
@@ -307,15 +336,15 @@ def test_a_kill_at_any_moment_leaves_one_job_and_one_charge(
         assert clip.content["provider"] == "pika"
         assert booked(studio.ledger) == charged(world, before)
         assert len(charged(world, before)) == 1
-    else:  # the process entered the submit: nobody here can say whether a byte left
+    else:  # its id never came here: nobody but the owner can say which job it is
         with pytest.raises(PieceRejected, match="look at fal"):
             studio.clips(piece)
-        assert len(charged(world, before)) == (1 if moment == "after_submit" else 0)
+        assert len(charged(world, before)) == 1
         assert states(studio.ledger) == {"fal": State.UNKNOWN}
 
 
 class _Killing(FalClient):
-    """Dies around its submit, or at its first question."""
+    """Dies after its submit, or at its first question."""
 
     moment = ""
 
@@ -324,7 +353,6 @@ class _Killing(FalClient):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def submit(self, **asked: Any) -> str:
-        self._die("before_submit")
         job_id = super().submit(**asked)
         self._die("after_submit")
         return job_id
