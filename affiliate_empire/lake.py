@@ -8,8 +8,6 @@ or the new one. What a frame must look like is the subjects' business; plugging 
 from __future__ import annotations
 
 import io
-import os
-import secrets
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from affiliate_empire.kernel.errors import EmpireError
+from affiliate_empire.kernel.files import save_whole
 
 
 class PartitionMissing(EmpireError):
@@ -38,19 +37,18 @@ class Lake:
         return self.root.joinpath(asset, *parts[:-1], f"{parts[-1]}.parquet")
 
     def write(self, asset: str, partition: str | None, frame: pd.DataFrame) -> UPath:
-        """Replaces a partition as a whole; the index is dropped."""
+        """Replaces a partition as a whole; the index is dropped.
+
+        Raises:
+            OutOfSpace: the partition is as it was.
+        """
         path = self.path(asset, partition)
         data = parquet_bytes(frame)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.protocol:  # an object store's put is atomic by itself
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            return path
-        temporary = Path(str(path.parent)) / f".{path.name}.{secrets.token_hex(4)}"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(Path(str(path)))
+        else:
+            save_whole(Path(str(path)), data)
         return path
 
     def read(self, asset: str, partition: str | None = None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from affiliate_empire.kernel.errors import BadInput, EmpireError
+from affiliate_empire.kernel.files import is_full, out_of_space
 from affiliate_empire.settings import Settings, explain
 
 app = typer.Typer(
@@ -39,6 +40,10 @@ def main() -> None:
         app()
     except EmpireError as error:
         _fail(str(error))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _fail(str(out_of_space(error.filename or "the home")))
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise  # a defect of ours, not a setting

@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.settings import Settings
 
 START_TIMEOUT = 90.0  # seconds; importing the stack on a busy machine takes most of it
@@ -54,11 +55,8 @@ class Services:
     def remember(self, name: str, port: int) -> None:
         """Note a port for the home, so that links keep working after a restart."""
         file = self.settings.ports_file
-        file.parent.mkdir(parents=True, exist_ok=True)
         ports: dict[str, int] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        half = file.with_suffix(".half")
-        half.write_text(json.dumps(ports | {name: port}), "utf-8")
-        half.replace(file)
+        save_whole(file, json.dumps(ports | {name: port}).encode())
 
     def command(self, name: str, port: int, *extra: str) -> list[str]:
         """The command line of a service."""

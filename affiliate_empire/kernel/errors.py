@@ -5,7 +5,7 @@ An ``EmpireError`` message is one sentence that says what happened and what to d
     EmpireError
     ├── BadInput               a feed, a flag, a file that cannot be used
     ├── Misconfigured          a missing key, a wrong URL, a port in use, two worlds in one home
-    └── (vendors.errors, effects.errors, ledger.errors add their own branches)
+    └── (kernel.files, vendors.errors, effects.errors, ledger.errors add their own branches)
 """
 
 

@@ -13,10 +13,12 @@ from sqlalchemy import URL, Engine, create_engine, exc, make_url, text
 from sqlalchemy.orm import Session
 
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.files import out_of_space
 from affiliate_empire.ledger.errors import DatabaseUnavailable
 
 # Any fixed number: it makes two processes that open a new database at once migrate one after the other.
 _MIGRATION_LOCK = 7_263_514
+_DISK_FULL = "53100"  # SQLSTATE
 
 
 class Ledger:
@@ -53,6 +55,7 @@ class Ledger:
 
         Raises:
             DatabaseUnavailable: the database does not answer, or went away inside the block.
+            OutOfSpace: the server's disk is full; the transaction was rolled back.
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -67,6 +70,8 @@ class Ledger:
             state = getattr(error.orig, "sqlstate", None)
             if isinstance(error, exc.OperationalError) and (state is None or state.startswith(("57P", "08"))):
                 raise DatabaseUnavailable(_sentence(self._url, str(error.orig))) from error
+            if state == _DISK_FULL:
+                raise out_of_space("the ledger's database") from error
             raise
 
     def migrate(self) -> None:

@@ -7,11 +7,13 @@ relatively: a filtergraph then never holds a path, and needs no escaping.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from affiliate_empire.kernel.files import out_of_space
 from affiliate_empire.media.errors import RenderFailed
 
 FONTS = Path(__file__).parent / "fonts"
@@ -60,6 +62,7 @@ def run(arguments: list[str], folder: Path, *, refuse: bool = True) -> Finished:
 
     Raises:
         RenderFailed: ffmpeg ended with an error or took too long.
+        OutOfSpace: the folder's disk is full.
     """
     environment = os.environ | {"FONTCONFIG_FILE": str(folder / "fonts.conf"), "AV_LOG_FORCE_NOCOLOR": "1"}
     try:
@@ -74,6 +77,8 @@ def run(arguments: list[str], folder: Path, *, refuse: bool = True) -> Finished:
     except subprocess.TimeoutExpired as error:
         raise RenderFailed(f"ffmpeg did not finish within {_TIME_LIMIT_SECONDS} s: run the step again.") from error
     log = done.stderr.decode("utf-8", "replace")
+    if refuse and os.strerror(errno.ENOSPC) in log:
+        raise out_of_space(folder)  # whatever the exit code: a file that was cut off may still look like one
     if done.returncode and refuse:
         last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "no message")
         raise RenderFailed(f"ffmpeg could not make the file (exit {done.returncode}): {last}")

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from affiliate_empire.kernel.files import on_disk
 from affiliate_empire.media.errors import BadMedia
 
 _EXTENSIONS = {
@@ -42,13 +43,19 @@ class MediaStore:
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._clear_abandoned()
 
-    def save(self, data: bytes | Path, media_type: str) -> str:
+    def save(self, data: bytes | Path, media_type: str, *, room: Path | None = None) -> str:
         """Keep bytes, or a copy of a file, and return the SHA-256 (hex) they are found under.
 
         Saving the same content again changes nothing.
+
+        Args:
+            room: of ``room``: the space that was taken for the file beforehand.
+
+        Raises:
+            OutOfSpace: nothing was kept.
         """
         with self.workshop() as folder:
-            incoming = folder / "file"
+            incoming = room or folder / "file"
             digest = _write(incoming, _chunks(data))
             target = self._folder(digest) / (digest + _extension(media_type))
             if self._find(digest) is None:
@@ -56,6 +63,21 @@ class MediaStore:
                 os.replace(incoming, target)
                 _sync_folder(target.parent)
         return digest
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[Path]:
+        """Space on the disk for one file of up to ``size`` bytes, taken before it is known what the file holds.
+
+        For what must not fail to be kept once it is there: what was paid for.
+
+        Raises:
+            OutOfSpace: there is not that much.
+        """
+        with self.workshop() as folder:
+            path = folder / "room"
+            with path.open("xb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+            yield path
 
     def path(self, sha256: str) -> Path:
         """Where a kept file lies.
@@ -74,13 +96,18 @@ class MediaStore:
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
-        """A folder to make a file in, on the same disk; gone afterwards, also after the next start if we are killed."""
+        """A folder to make a file in, on the same disk; gone afterwards, also after the next start if we are killed.
+
+        Raises:
+            OutOfSpace: the disk is full, now or while the file is made.
+        """
         folder = self._incoming / f"{_host()}.{os.getpid()}.{secrets.token_hex(6)}"
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with on_disk(self.root):
+            try:
+                folder.mkdir(parents=True)
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _folder(self, sha256: str) -> Path:
         return self.root / sha256[:2]
@@ -123,10 +150,11 @@ def _chunks(data: bytes | Path) -> Iterator[bytes]:
 
 def _write(path: Path, chunks: Iterator[bytes]) -> str:
     digest = hashlib.sha256()
-    with path.open("xb") as file:
+    with path.open("r+b" if path.exists() else "xb") as file:
         for chunk in chunks:
             digest.update(chunk)
             file.write(chunk)
+        file.truncate()
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()

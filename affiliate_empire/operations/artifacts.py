@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -41,6 +42,8 @@ _OF_CONTENT = frozenset(
 )
 # A picture whose file is gone from the media store is paid for once more, not for ever.
 _COPIES = 2
+# More than any picture or speech that is asked for, in bytes.
+_LARGEST_FILE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _is_open(ledger: Ledger, step_key: str) -> bool:
 def pay_for_file(
     step: str,
     brief: Brief,
-    call: Callable[[], Receipt],
+    call: Callable[[Callable[[bytes, str], str]], Receipt],
     *,
     media: MediaStore,
     effects: Effects,
@@ -206,19 +209,29 @@ def pay_for_file(
     inputs: Any,
     max_cost_micros: int,
 ) -> Receipt:
-    """As ``pay``, for a call whose receipt names a file (``result["sha256"]``) that has to be in the media store."""
+    """As ``pay``, for a call whose receipt names a file (``result["sha256"]``) that has to be in the media store.
+
+    The file's room on the disk is taken first: what is paid for can be kept.
+
+    Args:
+        call: makes the call; what it is handed keeps a file of a media type and returns its SHA-256.
+
+    Raises:
+        OutOfSpace: the disk has no room; nothing was asked for.
+    """
     for copy in range(_COPIES):
-        receipt = pay(
-            step,
-            brief,
-            call,
-            effects=effects,
-            policy=policy,
-            vendor=vendor,
-            operation=operation,
-            inputs=[inputs, copy] if copy else inputs,
-            max_cost_micros=max_cost_micros,
-        )
+        with media.room(_LARGEST_FILE) as room:
+            receipt = pay(
+                step,
+                brief,
+                partial(call, partial(media.save, room=room)),
+                effects=effects,
+                policy=policy,
+                vendor=vendor,
+                operation=operation,
+                inputs=[inputs, copy] if copy else inputs,
+                max_cost_micros=max_cost_micros,
+            )
         if media.exists(str(receipt.result["sha256"])):
             return receipt
     raise PieceRejected(f"The file of step {step} was paid for {_COPIES} times and is gone from the media store.")

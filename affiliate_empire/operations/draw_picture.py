@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from affiliate_empire.effects import Effects, Receipt
@@ -42,14 +43,14 @@ def draw_picture(
         EffectError, VendorError: nothing about this piece.
     """
 
-    def call() -> Receipt:
+    def call(save: Callable[[bytes, str], str]) -> Receipt:
         drawn = openai.make_image(
             model=picture.model, prompt=picture.prompt, size=picture.size, quality=picture.quality
         )
         return Receipt(
             remote_id=drawn.request_id,
             cost_micros=drawn.cost_micros,
-            result={"sha256": media.save(drawn.data, drawn.media_type), "media_type": drawn.media_type},
+            result={"sha256": save(drawn.data, drawn.media_type), "media_type": drawn.media_type},
         )
 
     bound = policy.image_max_cost_micros(

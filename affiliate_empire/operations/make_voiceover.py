@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from affiliate_empire.compliance import check_spoken
 from affiliate_empire.content.script import scene_narrations, spoken_text
 from affiliate_empire.effects import Effects, Receipt
@@ -54,13 +56,13 @@ def make_voiceover(
     if reusable(kept := load_artifact(piece_id, "voiceover", ledger), inputs_sha256, media) and kept is not None:
         return kept
 
-    def call() -> Receipt:
+    def call(save: Callable[[bytes, str], str]) -> Receipt:
         speech = elevenlabs.speak(text=text, voice_id=voice, model=model, seed=seed)
         return Receipt(
             remote_id=speech.request_id,
             cost_micros=speech.cost_micros,
             result={
-                "sha256": media.save(speech.audio, speech.media_type),
+                "sha256": save(speech.audio, speech.media_type),
                 "media_type": speech.media_type,
                 "characters": speech.characters,
                 "starts": speech.starts,

@@ -7,6 +7,8 @@ made elsewhere (``affiliate_empire.content``). Credentials for the remote are gi
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import threading
@@ -16,7 +18,8 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.kernel.files import out_of_space
 from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, VendorRefused, VendorUnavailable
 
 _VENDOR = "blog"
@@ -235,10 +238,10 @@ class BlogClient:
             raise self._failure(outcome, lost_reply=False)
         return outcome
 
-    def _failure(
-        self, outcome: subprocess.CompletedProcess[str], *, lost_reply: bool
-    ) -> VendorUnavailable | VendorRefused:
+    def _failure(self, outcome: subprocess.CompletedProcess[str], *, lost_reply: bool) -> EmpireError:
         said = outcome.stderr
+        if os.strerror(errno.ENOSPC) in said:
+            return out_of_space(self._clone)
         if any(
             sign in said for sign in ("Authentication failed", "Permission denied", "could not read Username", "403")
         ):
