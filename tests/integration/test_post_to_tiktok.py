@@ -344,8 +344,8 @@ def test_no_secret_shows(
     for fault in ({"drop": True}, {"status": 200, "body": "<html>"}, {"status": 500}, None):
         if fault:
             world.fault("POST /tiktok/v2/oauth/token/", **fault)
-        with pytest.raises((VendorRefused, VendorUnavailable)) as problem:
-            find(business)
+        with pytest.raises(VendorUnavailable if fault else CredentialsRejected) as problem:
+            business.tiktok.fetch_creator_info()
         error: BaseException | None = problem.value
         while error is not None:
             said += [str(error), repr(error)]
