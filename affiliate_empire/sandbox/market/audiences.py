@@ -16,6 +16,7 @@ from typing import Any
 
 RngOf = Callable[..., random.Random]
 Peaks = tuple[tuple[float, float, float], ...]  # local hour, width in hours, height
+_NIGHT = 0.15  # activity when everybody sleeps; Open Bandit's shop has a sixth of its mean then (docs/sandbox.md)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Audience:
 
     def awake(self, local_hour: float) -> float:
         """Activity at a local hour; about 1 on the day's average."""
-        total = 0.30
+        total = _NIGHT
         for hour, width, height in self.peaks:
             apart = abs(local_hour - hour)
             apart = min(apart, 24 - apart)
@@ -116,7 +117,7 @@ class Audience:
 
     @property
     def _mean(self) -> float:
-        return 0.30 + sum(height * width * math.sqrt(2 * math.pi) / 24 for _, width, height in self.peaks)
+        return _NIGHT + sum(height * width * math.sqrt(2 * math.pi) / 24 for _, width, height in self.peaks)
 
     def share_seen(self, age_hours: float) -> float:
         """The share of a post's views that has come by an age."""
@@ -180,7 +181,7 @@ class Audiences:
         # A trend is born on some days and fades over one to three weeks; each day is looked back on by itself, so that
         # no day has to be lived through to know the next.
         total = 0.0
-        for back in range(45):
+        for back in range(90):
             born = self._rng("trend", niche, ordinal - back)
             if born.random() < 0.02:
                 height, weeks = born.uniform(0.2, 0.9), born.uniform(1.0, 3.0)
