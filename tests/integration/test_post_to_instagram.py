@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from affiliate_empire.effects import EffectParked, State, WindowClosed
+from affiliate_empire.effects import EffectParked, Paused, State, WindowClosed
+from affiliate_empire.effects.switches import resume_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
@@ -157,6 +158,15 @@ def test_an_answer_of_trouble_behind_which_it_was_published(world: RunningWorld,
     published_once(world, business, business.publish(reel))
 
 
+def test_a_status_that_lags_behind_is_overruled_by_the_listing(
+    world: RunningWorld, business: Business, reel: str
+) -> None:
+    world.fault(PUBLISH, when="after", drop=True)
+    world.fault(f"GET {GRAPH}/17*", status=200, body={"id": "1", "status_code": "FINISHED"}, skip=3)
+    published_once(world, business, business.publish(reel))
+    assert world.fault_hits() == 2
+
+
 def test_a_reply_that_is_lost_before_it_was_published_is_sent_again_on_the_same_container(
     world: RunningWorld, business: Business, reel: str
 ) -> None:
@@ -247,7 +257,7 @@ def test_a_full_account_is_seen_before_a_container_is_spent(world: RunningWorld,
     published_once_after_refusal(world, business, reel)
 
 
-def test_a_restricted_account_posts_nothing_and_may_go_on_later(
+def test_a_restricted_account_posts_nothing_until_its_owner_says_so(
     world: RunningWorld, business: Business, reel: str
 ) -> None:
     world.put_account("instagram", USER, standing="restricted")
@@ -255,6 +265,9 @@ def test_a_restricted_account_posts_nothing_and_may_go_on_later(
         business.publish(reel)
     assert world.witness("posts") == []
     world.put_account("instagram", USER, standing="ok")
+    with pytest.raises(Paused):
+        business.publish(reel)
+    resume_scope("account:instagram:gearlab", ledger=business.ledger)
 
     published_once_after_refusal(world, business, reel)
 
