@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
 
@@ -25,11 +26,10 @@ def reason_of(events: Iterable[dg.DagsterEvent]) -> str:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
                 return data.user_failure_data.description
-            error = data.error
-            while error and error.cause:
-                error = error.cause
-            return error.message.strip() if error else "no reason was given"
-    return "no step failed; see the run in the Dagster UI"
+            return _root_of(data.error)
+    # Before any step: a resource could not be made, a process died.
+    ends = [event.job_failure_data for event in known if event.event_type_value == "PIPELINE_FAILURE"]
+    return _root_of(ends[0].error) if ends else "no step failed; see the run in the Dagster UI"
 
 
 def events_of(run: dg.DagsterRun, instance: dg.DagsterInstance) -> list[dg.DagsterEvent]:
@@ -41,6 +41,13 @@ def was_an_outage(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
     """Whether a run failed only because a vendor could not be reached: then another try makes sense."""
     failed = [event for event in events_of(run, instance) if event.is_step_failure]
     return bool(failed) and all(_names(event) & _OUTAGES for event in failed)
+
+
+def _root_of(error: Any) -> str:
+    """The message of an error's first cause."""
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "no reason was given; see the run in the Dagster UI"
 
 
 def _names(event: dg.DagsterEvent) -> set[str]:

@@ -3,7 +3,7 @@
 import dagster as dg
 import pandas as pd
 
-from affiliate_empire.experiments import ExperimentResults
+from affiliate_empire.experiments.frames import ExperimentResults
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import from_micros
 from affiliate_empire.ledger import Ledger
