@@ -155,13 +155,13 @@ def _error(response: httpx.Response) -> VendorError:
         )
     if status == 401:
         return CredentialsRejected(f"fal does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
-    if status in (402, 403) and any(word in said.lower() for word in ("balance", "locked", "billing")):
+    if status in (402, 403) and any(word in said.lower() for word in ("balance", "billing")):
         return QuotaExhausted(
             "fal's balance is used up: top it up at fal.ai/dashboard/billing.", vendor=_VENDOR, code="403"
         )
     if status == 403:
         return VendorRefused(
-            f"fal's key may not do this ({said or 'no reason given'}): give it the scope API at fal.ai/dashboard/keys.",
+            f"fal does not let this key do that ({said or 'no reason given'}): see fal.ai/dashboard, keys and account.",
             vendor=_VENDOR,
             code="403",
         )

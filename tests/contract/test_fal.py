@@ -183,7 +183,11 @@ def test_only_the_accounts_key_is_accepted(world: RunningWorld, key: str) -> Non
     ("fault", "error", "words"),
     [
         ({"status": 403, "body": BALANCE}, QuotaExhausted, "top it up"),
-        ({"status": 403, "body": {"detail": "no scope"}}, VendorRefused, "scope API"),
+        (
+            {"status": 403, "body": {"detail": "User is locked. Reason: Terms of service."}},
+            VendorRefused,
+            "Terms of service",
+        ),
         ({"status": 401, "body": {"detail": "no"}}, CredentialsRejected, "EMPIRE_FAL_API_KEY"),
         ({"status": 404, "body": {"detail": "no"}}, VendorRefused, "policy/models.toml"),
         (
