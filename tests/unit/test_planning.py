@@ -264,3 +264,6 @@ def test_facts_are_numbered_statements_and_leave_out_what_may_not_be_said() -> N
 def test_the_most_a_piece_may_cost_is_a_few_tens_of_cents() -> None:
     video, post = (max_cost_micros(kind, policy=POLICY, on=DAY) for kind in ("video", "post"))
     assert 50_000 < post < video < 500_000
+    with_clips = max_cost_micros("video", policy=POLICY, on=DAY, clips=2, clip_providers=["pika", "runway"])
+    dearest = max(POLICY.clip_cost_micros(POLICY.model(name, DAY)) for name in ("pika", "runway"))
+    assert with_clips == video + 2 * dearest
