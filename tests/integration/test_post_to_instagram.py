@@ -254,7 +254,10 @@ def test_a_full_account_is_seen_before_a_container_is_spent(world: RunningWorld,
     assert rows(business.ledger, QuotaUse) == []
     world.put_account("instagram", USER)
 
-    published_once_after_refusal(world, business, reel)
+    publication = business.publish(reel)
+    (post,) = world.witness("posts")
+    assert post["remote_id"] == publication.remote_id
+    assert sorted(effect.state for effect in rows(business.ledger, Effect)) == [State.REFUSED, State.SETTLED]
 
 
 def test_a_restricted_account_posts_nothing_until_its_owner_says_so(
@@ -268,15 +271,7 @@ def test_a_restricted_account_posts_nothing_until_its_owner_says_so(
     with pytest.raises(Paused):
         business.publish(reel)
     resume_scope("account:instagram:gearlab", ledger=business.ledger)
-
-    published_once_after_refusal(world, business, reel)
-
-
-def published_once_after_refusal(world: RunningWorld, business: Business, reel: str) -> None:
-    publication = business.publish(reel)
-    (post,) = world.witness("posts")
-    assert post["remote_id"] == publication.remote_id
-    assert sorted(effect.state for effect in rows(business.ledger, Effect)) == [State.REFUSED, State.SETTLED]
+    published_once(world, business, business.publish(reel))
 
 
 def test_a_video_that_reels_do_not_take_is_refused_with_its_reason(
