@@ -250,7 +250,13 @@ class BlogClient:
                 vendor=_VENDOR,
                 code="credentials",
             )
-        kind = ReplyLost if lost_reply and not _never_connected(said) else VendorUnavailable
+        if _never_connected(said):
+            return VendorUnavailable(
+                f"The blog's repository could not be reached ({_last_line(said)}); check the network and run again.",
+                vendor=_VENDOR,
+                code="git",
+            )
+        kind = ReplyLost if lost_reply else VendorUnavailable
         return kind(f"The blog's repository failed ({_last_line(said)}); try again later.", vendor=_VENDOR, code="git")
 
 

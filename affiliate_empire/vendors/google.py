@@ -88,14 +88,22 @@ class GoogleTokens:
                         self._credentials.refresh(google_auth_httplib2.Request(http))
                 except (auth_errors.RefreshError, auth_errors.TransportError) as error:
                     raise self.failure(error) from error
+                except (TypeError, KeyError) as error:  # the library trips over a page of a proxy
+                    raise self._no_answer() from error
             return self._credentials
 
     def failure(self, error: Exception) -> VendorError:
         """What a failed renewal means."""
-        if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
+        if type(error).__name__ == "TransportError":
             return VendorUnavailable(
-                "Google's token endpoint does not answer; try again later.", vendor=self._vendor, code="token_endpoint"
+                "Google's token endpoint could not be reached; check the network and run again.",
+                vendor=self._vendor,
+                code="token_endpoint",
             )
+        # A refusal is Google's own JSON; anything else, such as a page of a proxy, says nothing about the grant.
+        said = error.args[1] if len(error.args) > 1 else None
+        if getattr(error, "retryable", False) or not isinstance(said, dict) or "error" not in said:
+            return self._no_answer()
         if "invalid_scope" in str(error) or "requested scopes" in str(error):
             names = ", ".join(scope.rsplit("/", 1)[-1] for scope in self._scopes)
             return CredentialsRejected(
@@ -109,6 +117,11 @@ class GoogleTokens:
             "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
             vendor=self._vendor,
             code="invalid_grant",
+        )
+
+    def _no_answer(self) -> VendorUnavailable:
+        return VendorUnavailable(
+            "Google's token endpoint does not answer; try again later.", vendor=self._vendor, code="token_endpoint"
         )
 
 
@@ -156,12 +169,20 @@ class GoogleService:
         from google.auth import exceptions as auth_errors
         from googleapiclient.errors import HttpError
 
-        try:
+        def exchange(credentials: Any) -> Any:
             # httplib2 connections are not for two threads at once, so each request brings its own.
             with closing(self._open()) as http:
-                authorized = google_auth_httplib2.AuthorizedHttp(self._tokens.fresh(), http=http)
-                reply: dict[str, Any] = request(self._service()).execute(http=authorized)
-                return reply
+                # The library would renew a rejected token by itself, and trip over what is no answer.
+                authorized = google_auth_httplib2.AuthorizedHttp(credentials, http=http, refresh_status_codes=())
+                return request(self._service()).execute(http=authorized)
+
+        try:
+            try:
+                reply = exchange(self._tokens.fresh())
+            except HttpError as error:
+                if error.status_code != 401:
+                    raise
+                reply = exchange(self._tokens.fresh(renew=True))
         except HttpError as error:
             details = error.error_details if isinstance(error.error_details, list) else []
             reason = details[0].get("reason") if details and isinstance(details[0], dict) else None
@@ -170,10 +191,15 @@ class GoogleService:
             raise self._tokens.failure(error) from error
         except (httplib2.HttpLib2Error, OSError) as error:
             raise VendorUnavailable(
-                f"{self._name} could not be read ({type(error).__name__}); try again later.",
+                f"{self._name} could not be reached ({type(error).__name__}); check the network and run again.",
                 vendor=self._vendor,
                 code=type(error).__name__,
             ) from error
+        if not isinstance(reply, dict):  # the library hands on a page of a proxy as it is
+            raise VendorUnavailable(
+                f"{self._name}'s answer cannot be read; try again later.", vendor=self._vendor, code="unreadable"
+            )
+        return reply
 
     def _service(self) -> Any:
         from googleapiclient.discovery import build_from_document

@@ -147,7 +147,8 @@ def _error(response: httpx.Response) -> VendorError:
     """The one place that decides what a status of Runway's means."""
     status = response.status_code
     said = _said(response)
-    if status in (429, 502, 503, 504):  # by the vendor's own table these were turned away and may be sent again
+    # By the vendor's own table these were turned away and may be sent again, if it is the vendor who says so.
+    if status == 429 or (status in (502, 503, 504) and said is not None):
         return VendorUnavailable(
             f"Runway takes no more requests just now ({status}); try again later.",
             vendor=_VENDOR,
@@ -164,21 +165,23 @@ def _error(response: httpx.Response) -> VendorError:
         return CredentialsRejected(f"Runway does not accept the key: {_KEY_HINT}.", vendor=_VENDOR, code="401")
     if status == 404:
         return VendorRefused("Runway knows no such task or path.", vendor=_VENDOR, code="404")
-    if "credit" in said.lower():
+    if "credit" in (said or "").lower():
         return QuotaExhausted(
             "Runway's credits are used up: buy more at dev.runwayml.com, billing.", vendor=_VENDOR, code=str(status)
         )
-    return VendorRefused(f"Runway refused the request ({status}): {said}.", vendor=_VENDOR, code=str(status))
+    return VendorRefused(
+        f"Runway refused the request ({status}): {said or 'no reason given'}.", vendor=_VENDOR, code=str(status)
+    )
 
 
-def _said(response: httpx.Response) -> str:
-    """``error``, and what is wrong with which field."""
+def _said(response: httpx.Response) -> str | None:
+    """``error``, and what is wrong with which field; None when it is not Runway's API that answers."""
     try:
         body = response.json()
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return "no reason given"
+        return None
     issues = body.get("issues")
     entries = [entry for entry in issues if isinstance(entry, dict)] if isinstance(issues, list) else []
     told = "; ".join(f"{'.'.join(map(str, entry.get('path', [])))} {entry.get('message', '')}" for entry in entries)

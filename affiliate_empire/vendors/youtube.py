@@ -251,6 +251,10 @@ class YouTubeClient:
                         ends_here = status.received + _CHUNK >= size
                         status = self._send_chunk(session_url, file, status.received, size)
                     last_bytes_unanswered = last_bytes_unanswered and isinstance(status, Expired)
+                except VendorRefused as error:
+                    if last_bytes_unanswered:  # who may not ask any more has learned nothing of what was sent before
+                        raise ReplyLost(str(error), vendor=_VENDOR, code=error.code) from error
+                    raise
                 except VendorUnavailable as error:
                     last_bytes_unanswered = last_bytes_unanswered or ends_here
                     failures += 1
