@@ -155,9 +155,16 @@ def _delimited(data: bytes) -> Iterator[dict[str, str]]:
 
 def _marked_up(data: bytes) -> Iterator[dict[str, str]]:
     """Items of RSS or Atom, each attribute by its name without its namespace; Google's own go before others."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
-    for item in fromstring(data.removeprefix(codecs.BOM_UTF8).lstrip()).iter():
+    try:
+        document = fromstring(data.removeprefix(codecs.BOM_UTF8).lstrip())
+    except (ParseError, DefusedXmlException):
+        return  # a web page, or half a feed: nothing of it can be read
+    for item in document.iter():
         if item.tag.rpartition("}")[2] in ("item", "entry"):
             row: dict[str, str] = {}
             for child in sorted(item, key=lambda each: "base.google.com" not in each.tag):
