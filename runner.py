@@ -7,6 +7,7 @@ nothing itself and shows nothing; with ``--progress`` it prints one JSON object 
     {"event": "begin", "stage": "make"}
     {"event": "stage", "stage": "make", "at": "2026-11-21T02:00:00-05:00", "seconds": 41.2, "steps": 40.6,
      "counts": {"videos": 4}}
+    {"event": "repeated", "calls": {"openai": 1}}
     {"event": "failed", "message": "one sentence"}
 """
 
@@ -32,6 +33,7 @@ import httpx
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger, open_ledger
 from affiliate_empire.ledger.leases import is_dead, this_process
+from affiliate_empire.operations.patience import repeated
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.work_pieces import pieces_of
 from affiliate_empire.policy import load_policy
@@ -90,6 +92,7 @@ class DayDriver:
                 for version in self._versions():
                     self._run("score_prompts", version)
                     counts["prompt versions"] = counts.get("prompt versions", 0) + 1
+            self._tell(event="repeated", calls=repeated())
         finally:
             ledger.dispose()
 

@@ -114,7 +114,8 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         before = totals_by_day(ledger, media)
         charges_before = sum(int(c["micros"]) for c in Witness.fetch(settings.world_url).charges)
         refuse_a_day_the_world_has_passed(settings, ledger, day)
-        stages = drive_day(settings, day, out)
+        faults_before = world_weather(settings)["total"]
+        stages, repeated = drive_day(settings, day, out)
         after = totals_by_day(ledger, media)
         witness = Witness.fetch(settings.world_url)
         totals = after.pop(day)
@@ -126,6 +127,12 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         show_returns(settings, day, ledger, out)
         show_files(settings, totals, agreement, summary, out)
         summary["stages"] = stages
+        faults = world_weather(settings)["total"] - faults_before
+        summary["weather"] = {"level": settings.weather, "faults": faults, "repeated_calls": repeated}
+        out.print(
+            f"Weather ({settings.weather}, {settings.label}): {faults} of the vendors' replies were spoilt or late; "
+            f"{repeated} {'call was' if repeated == 1 else 'calls were'} made again."
+        )
         if json_file:
             json_file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         if agreement.problems:
@@ -184,7 +191,17 @@ def start_services(settings: Settings, services: Services, inputs: DemoInputs, d
         trust_env=False,
     )
     reply.raise_for_status()
+    world_weather(settings, level=settings.weather)
     return mine
+
+
+def world_weather(settings: Settings, **wanted: str) -> dict[str, Any]:
+    """The world's weather report, after setting its ``level`` if one is wanted."""
+    method, body = ("PUT", wanted) if wanted else ("GET", None)
+    url = f"{settings.world_url}/_world/weather"
+    reply = httpx.request(method, url, json=body, timeout=30, trust_env=False).raise_for_status()
+    report: dict[str, Any] = reply.json()
+    return report
 
 
 def set_world_clock(settings: Settings, **wanted: object) -> None:
@@ -206,9 +223,10 @@ def refuse_a_day_the_world_has_passed(settings: Settings, ledger: Ledger, day: d
         )
 
 
-def drive_day(settings: Settings, day: date, out: Console) -> list[dict[str, Any]]:
-    """Run ``runner.py`` for a day, show its stages as they end, and return them."""
+def drive_day(settings: Settings, day: date, out: Console) -> tuple[list[dict[str, Any]], int]:
+    """Run ``runner.py`` for a day and show its stages as they end; returns them, and how many calls were repeated."""
     stages: list[dict[str, Any]] = []
+    repeated = 0
     environment = os.environ | dagster_environment(settings)
     command = [sys.executable, "-m", "runner", "day", "--date", day.isoformat(), "--progress"]
     log = settings.home_path / "logs" / "runner.log"
@@ -227,11 +245,13 @@ def drive_day(settings: Settings, day: date, out: Console) -> list[dict[str, Any
                 stages.append({name: event[name] for name in ("stage", "seconds", "steps")})
                 counts = " · ".join(f"{value} {name}" for name, value in event.get("counts", {}).items())
                 out.print(f"  {event['at'][11:16]}  {event['stage']:<28} {event['seconds']:6.1f} s   {counts}")
+            elif event["event"] == "repeated":
+                repeated = sum(event["calls"].values())
             elif event["event"] == "failed":
                 problem = event["message"]
     if process.returncode != 0:
         raise DayFailed(problem or f"The day stopped before its end: see {log}.")
-    return stages
+    return stages, repeated
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
