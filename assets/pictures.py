@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from affiliate_empire.reporting import charts
+from affiliate_empire.reporting.charts import bars
 
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#334155}.end{text-anchor:end}.mid{text-anchor:middle}"
@@ -27,7 +27,7 @@ def bar_plot(rows: Sequence[tuple[str, float, str]], *, title: str) -> dg.Metada
     """Horizontal bars: label, value, and the value as text. An empty chart says so."""
     if not rows:
         return dg.MetadataValue.md(f"{title}: nothing to show yet.")
-    return dg.MetadataValue.md(f"![{title}]({_svg_uri(charts.bars(rows, title=title))})")
+    return dg.MetadataValue.md(f"![{title}]({_svg_uri(bars(rows, title=title))})")
 
 
 def gallery(files: Iterable[tuple[Path, str]]) -> dg.MetadataValue:
