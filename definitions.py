@@ -25,6 +25,7 @@ from resources.ecb import ECBResource
 from resources.effects import EffectsResource
 from resources.elevenlabs import ElevenLabsResource
 from resources.fal import FalResource
+from resources.google_trends import GoogleTrendsResource
 from resources.impact import ImpactResource
 from resources.instagram import InstagramResource
 from resources.lake import LakeIOManager
@@ -32,9 +33,9 @@ from resources.ledger import LedgerResource
 from resources.media import MediaResource
 from resources.openai import OpenAIResource
 from resources.product_feed import ProductFeedResource
+from resources.runway import RunwayResource
 from resources.tiktok import TikTokResource
 from resources.vault import VaultResource
-from resources.runway import RunwayResource
 from resources.warehouse import WarehouseResource
 from resources.youtube import YouTubeAnalyticsResource, YouTubeResource
 from schedules.stages import build_schedules
@@ -44,6 +45,8 @@ ASSETS: list[dg.AssetsDefinition] = [
     discovery.affiliate_programs,
     discovery.products,
     discovery.exchange_rates,
+    intelligence.trend_signals,
+    intelligence.trending_topics,
     intelligence.rankings,
     intelligence.strategy,
     intelligence.content_plan,
@@ -86,6 +89,7 @@ _marts = _assets(analytics.cohort_models, analytics.calendar_models)
 # (``affiliate_empire.planning.timetable``), each with its own schedule.
 _STAGES = {
     "fetch_products": _assets(discovery.products, discovery.exchange_rates),
+    "observe_trends": _assets(intelligence.trend_signals),
     "rank_products": _assets(intelligence.rankings),
     "plan_day": _assets("strategy") | _assets(intelligence.content_plan),
     "write_content": _assets(content.scripts, content.blog_posts),
@@ -98,6 +102,7 @@ _STAGES = {
     ),
     "report_day": _assets(reports.daily_report),
     "discover_programs": _assets(discovery.affiliate_programs),
+    "choose_tests": _assets(intelligence.trending_topics),
     "review_experiments": _assets(optimization.experiment_results),
     "report_week": _assets(reports.weekly_report),
 }
@@ -111,8 +116,9 @@ JOBS = _STAGES | {
     "record_prompts": _assets(content.prompt_versions),
     "score_prompts": _assets(optimization.prompt_scorecards),
     "restate_roi": _assets(analytics.conversions, analytics.cohort_models),
-    # Several stages in one run: what a driven day uses, and what the owner materializes by hand.
-    "prepare_day": _several("fetch_products", "rank_products", "plan_day", "write_content", "make_media"),
+    # Several stages in one run: what a driven day uses, and what the owner materializes by hand. Trends are not among
+    # them: they may fail without the day.
+    "prepare_day": _several("rank_products", "plan_day", "write_content", "make_media"),
     "close_day": _several("compute_roi", "decide_strategy", "report_day"),
 }
 
@@ -167,6 +173,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "impact": ImpactResource(**given),
         "ecb": ECBResource(**given),
         "product_feed": ProductFeedResource(**given),
+        "google_trends": GoogleTrendsResource(**given),
     } | overrides
 
 

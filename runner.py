@@ -7,6 +7,7 @@ nothing itself and shows nothing; with ``--progress`` it prints one JSON object 
     {"event": "begin", "stage": "make"}
     {"event": "stage", "stage": "make", "at": "2026-11-21T02:00:00-05:00", "seconds": 41.2, "steps": 40.6,
      "counts": {"videos": 4}}
+    {"event": "note", "message": "what the day goes on without, in one sentence"}
     {"event": "repeated", "calls": {"openai": 1}}
     {"event": "failed", "message": "one sentence"}
 """
@@ -80,9 +81,11 @@ class DayDriver:
             prepare_ledger(ledger=ledger)
             calendar = self._settings.calendar
             self._move_clock(calendar.at(day, _MAKE_AT))
-            with self._stage("programmes") as counts:
+            with self._stage("programmes and products") as counts:
                 counts |= self._run("discover_programs", str(day - timedelta(days=day.weekday())))
+                counts |= self._run("fetch_products", str(day))
             self._record_prompts()
+            self._observe_trends(day)
             with self._stage("make") as counts:
                 counts |= self._run("prepare_day", str(day))
             self._live_to_the_close(day, ledger)
@@ -126,6 +129,15 @@ class DayDriver:
     def _sync(self, day: date) -> None:
         with self._stage(f"results of {day:%d %b}") as counts:
             counts |= self._run("sync_results", str(day))
+
+    def _observe_trends(self, day: date) -> None:
+        """Trends, and what the week tests. A day without them is a day all the same: its rankings say so."""
+        with self._stage("trends") as counts:
+            for job, partition in (("observe_trends", day), ("choose_tests", day - timedelta(days=day.weekday()))):
+                try:
+                    counts |= self._run(job, str(partition))
+                except RunFailed as failure:
+                    self._tell(event="note", message=str(failure))
 
     def _record_prompts(self) -> None:
         asset = dg.AssetKey("prompt_versions")

@@ -247,6 +247,8 @@ def drive_day(settings: Settings, day: date, out: Console) -> tuple[list[dict[st
                 out.print(f"  {event['at'][11:16]}  {event['stage']:<28} {event['seconds']:6.1f} s   {counts}")
             elif event["event"] == "repeated":
                 repeated = sum(event["calls"].values())
+            elif event["event"] == "note":
+                out.print(f"  {event['message']}", highlight=False, markup=False)
             elif event["event"] == "failed":
                 problem = event["message"]
     if process.returncode != 0:

@@ -6,7 +6,6 @@ read again as it was. ``piece_id`` is minted here and nowhere else.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping, Set
 from datetime import date, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from sqlalchemy.orm import Session
 from affiliate_empire.compliance import forbidden_claims
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
-from affiliate_empire.kernel.ids import canonical_json, derived_id
+from affiliate_empire.kernel.ids import canonical_json
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Account,
@@ -29,11 +28,12 @@ from affiliate_empire.ledger.tables import (
     Product,
     PromptVersion,
     Publication,
-    Snapshot,
     Strategy,
 )
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.outcomes import product_name
+from affiliate_empire.operations.snapshots import keep_snapshot
+from affiliate_empire.operations.sync_trends import load_niches_on_test
 from affiliate_empire.planning import (
     PLATFORM_KINDS,
     ContentPlan,
@@ -108,6 +108,7 @@ def record_plan(
         kind: max_cost_micros(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
         for kind in sorted(kinds)
     }
+    on_test = load_niches_on_test(day, ledger=ledger, media=media)
     with ledger.begin() as session:
         strategy = strategy_in_force(session, calendar.midnight(day))
         accounts = _accounts(session)
@@ -125,19 +126,19 @@ def record_plan(
                 past_posts=_past_posts(session, day, calendar),
                 closed=closed or {},
                 not_before=now if now >= opens else None,
+                on_test=on_test,
+                tested_from=policy.topic_rule.smallest_slate,
             ),
             day=day,
             calendar=calendar,
             seed=seed,
         )
         facts = _facts(session, decision, policy)
-    snapshot = io.BytesIO()
-    ranked.to_parquet(snapshot, index=False)
-    sha256 = media.save(snapshot.getvalue(), "application/vnd.apache.parquet")
+    snapshot_id = keep_snapshot("rankings", day, ranked, ledger=ledger, media=media, at=now)
     lost_the_race: IntegrityError | None = None
     try:
         with ledger.begin() as session:
-            _store(session, day, decision, facts, strategy.strategy_id, sha256, len(ranked), now)
+            _store(session, day, decision, facts, strategy.strategy_id, snapshot_id, now)
     except IntegrityError as error:
         lost_the_race = error  # another process planned the same day first: its plan is the plan
     recorded = load_plan(day, ledger=ledger)
@@ -255,15 +256,10 @@ def _store(
     decision: PlanDecision,
     facts: Mapping[str, dict[str, str]],
     strategy_id: str,
-    sha256: str,
-    rows: int,
+    snapshot_id: str,
     now: datetime,
 ) -> None:
     revision = 1 + int(session.scalar(select(func.coalesce(func.max(Plan.revision), 0)).where(Plan.day == day)) or 0)
-    snapshot_id = derived_id("sn", "rankings", day, sha256)
-    if session.get(Snapshot, snapshot_id) is None:
-        session.add(Snapshot(snapshot_id=snapshot_id, name="rankings", day=day, sha256=sha256, rows=rows, taken_at=now))
-        session.flush()
     session.add(
         Plan(
             day=day,

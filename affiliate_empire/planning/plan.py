@@ -6,7 +6,8 @@ In this order, each bound saying by how much it cut:
 2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money, each platform's share of
    the slate shrinking alike.
 3. **Products**: down the ranking (score × the strategy's niche weight), a product (and a name) once a day, at most half
-   of the day in one niche; where the catalogue has too few niches for that, an even share of those there are.
+   of the day in one niche; where the catalogue has too few niches for that, an even share of those there are. A niche
+   on test gets at least one piece of a day that is large enough, in its last slots if the ranking gives it none.
 4. **Prompt versions**: drawn by systematic sampling, so that the day's mix is as close to the weights as whole pieces
    allow while each slot's probability is exactly the recorded propensity.
 
@@ -48,6 +49,8 @@ class DayCaps:
         prompts: active prompt versions, by kind.
         closed: platforms that cannot be posted on, with the reason.
         not_before: slots before this instant are gone; None when the plan is made before the posting window.
+        on_test: niches that the week tests, most wanted first.
+        tested_from: pieces of a day from which on each niche on test gets one.
     """
 
     slate: Mapping[str, int]
@@ -58,6 +61,8 @@ class DayCaps:
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)
     not_before: datetime | None = None
+    on_test: Sequence[str] = ()
+    tested_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,14 @@ def plan_day(
     """
     bounds: list[dict[str, Any]] = []
     demands = _within_budget(_demands(accounts, caps, day, calendar, bounds), caps, bounds)
-    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), bounds)
+    on_test = list(caps.on_test) if len(demands) >= caps.tested_from else []
+    if caps.on_test and not on_test:
+        sentence = (
+            f"No piece is sure for {' and '.join(caps.on_test)}, on test this week: the day has {len(demands)} pieces, "
+            f"and tests begin at {caps.tested_from}."
+        )
+        bounds.append(_bound("test", "all", len(caps.on_test), 0, sentence))
+    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, bounds)
     rows: list[dict[str, Any]] = []
     probabilities: dict[str, dict[str, float]] = {}
     for kind in dict.fromkeys(demand.kind for demand, _ in chosen):
@@ -143,6 +155,7 @@ def plan_day(
         "ranks": {
             piece: int(ranks[product]) for piece, product in zip(pieces["piece_id"], pieces["product_id"], strict=True)
         },
+        "on_test": list(caps.on_test),
         "prompt_probabilities": probabilities,
         "seed": seed,
     }
@@ -222,6 +235,7 @@ def _with_products(
     demands: list[_Demand],
     ranked: pd.DataFrame,
     niche_weights: Mapping[str, float],
+    on_test: Sequence[str],
     bounds: list[dict[str, Any]],
 ) -> list[tuple[_Demand, dict[str, Any]]]:
     eligible = ranked[ranked["eligible"]]
@@ -241,19 +255,38 @@ def _with_products(
     in_niche: dict[str, int] = {}
     passed_over = 0
     chosen: list[tuple[_Demand, dict[str, Any]]] = []
-    for demand in demands:
+
+    def best_of(demand: _Demand, only: Sequence[str] = ()) -> dict[str, Any] | None:
+        nonlocal passed_over
         for product in candidates:
             niche, name = str(product["niche"]), str(product["title"]).casefold()
             # Two offers under one name are the same thing to a viewer.
             if product["product_id"] in used or name in used or demand.account_niche not in (None, niche):
                 continue
+            if only and niche not in only:
+                continue
             if in_niche.get(niche, 0) >= cap:
                 passed_over += 1
                 continue
-            used |= {str(product["product_id"]), name}
-            in_niche[niche] = in_niche.get(niche, 0) + 1
-            chosen.append((demand, {str(name): value for name, value in product.items()}))
-            break
+            return {str(name): value for name, value in product.items()}
+        return None
+
+    for number, demand in enumerate(demands):
+        owed = [niche for niche in on_test if niche not in in_niche]
+        product = best_of(demand, owed) if len(owed) >= total - number else None
+        if product is not None:
+            sentence = f"A piece goes to {product['niche']}, on test this week, before better-ranked products."
+            bounds.append(_bound("test", demand.platform, 1, 1, sentence))
+        else:
+            product = best_of(demand)
+        if product is not None:
+            used |= {str(product["product_id"]), str(product["title"]).casefold()}
+            in_niche[product["niche"]] = in_niche.get(product["niche"], 0) + 1
+            chosen.append((demand, product))
+    for niche in on_test:
+        if niche not in in_niche:
+            sentence = f"No piece for {niche}, on test this week: no usable product of it fits an account that posts."
+            bounds.append(_bound("test", "all", 1, 0, sentence))
     if passed_over:
         full = " and ".join(sorted(niche for niche, count in in_niche.items() if count >= cap))
         sentence = f"Better-ranked products of {full} were passed over: a niche gets at most {cap} of {total} pieces."

@@ -81,6 +81,7 @@ TIMETABLE: tuple[Stage, ...] = (
         "sync_results", "hourly_results", time(0, 5), hours=range(1, 24), waits=False, closes_yesterday=(0, 6)
     ),  # five past, so that a clock that lags a little is already in the new day
     Stage("fetch_products", "daily_products", time(0, 15), lasts=_hours(23)),
+    Stage("observe_trends", "six_hourly_trends", time(0, 45), hours=(6, 12, 18), lasts=_hours(22)),
     Stage("rank_products", "six_hourly_rankings", time(1, 0), hours=(7, 13, 19), lasts=_hours(22)),
     Stage("plan_day", "daily_plan", time(2, 0), lasts=_hours(21)),
     Stage("write_content", "daily_writing", time(2, 30), lasts=_hours(21)),
@@ -89,6 +90,15 @@ TIMETABLE: tuple[Stage, ...] = (
     Stage("decide_strategy", "daily_optimization", time(21, 0), lasts=_hours(22)),
     Stage("report_day", "daily_report_to_owner", time(22, 0), lasts=_hours(23)),
     Stage("discover_programs", "weekly_discovery", time(3, 0), weekday=_SUNDAY, weekly=True, lasts=_hours(6 * 24)),
+    Stage(
+        "choose_tests",
+        "weekly_trending_topics",
+        time(3, 0),
+        weekday=_MONDAY,
+        weekly=True,
+        lasts=_hours(6 * 24),
+        waits=False,
+    ),
     Stage(
         "review_experiments", "weekly_experiment_review", time(3, 0), weekday=_WEDNESDAY, lasts=_hours(20), waits=False
     ),

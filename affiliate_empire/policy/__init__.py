@@ -1,4 +1,4 @@
-"""Dated facts as data: prices, models with their shutdown dates, posting rules, network rules, disclosure texts.
+"""Dated facts as data: prices, models with their shutdown dates, posting, network and trend rules, disclosure texts.
 
 The TOML files beside this module hold the numbers, each entry with ``source`` and ``checked_at``; this module reads and
 does their arithmetic. Code elsewhere holds none of them.
@@ -46,6 +46,30 @@ class NetworkRule:
 
 
 @dataclass(frozen=True)
+class TrendRule:
+    """What is asked of Google Trends for the day's signals, and for how long they are used."""
+
+    geo: str
+    timeframe: str
+    keywords_per_request: int
+    niche_requests: int
+    product_requests: int
+    recent_days: int
+    before_days: int
+    used_for_days: int
+
+
+@dataclass(frozen=True)
+class TopicRule:
+    """Which niches of the week's trending topics go to test."""
+
+    geo: str
+    niches_on_test: int
+    rested_days: int
+    smallest_slate: int
+
+
+@dataclass(frozen=True)
 class Policy:
     """The policy in force, read once from the package. Raises ``Misconfigured`` where it has no entry."""
 
@@ -54,6 +78,7 @@ class Policy:
     platforms: dict[str, Any]
     networks: dict[str, Any]
     disclosures: dict[str, Any]
+    trends: dict[str, Any]
 
     @property
     def price_version(self) -> str:
@@ -176,6 +201,16 @@ class Policy:
         entry = _find(self.networks["networks"], "network", name=name)
         return NetworkRule(**{field: entry[field] for field in NetworkRule.__dataclass_fields__})
 
+    @property
+    def trend_rule(self) -> TrendRule:
+        """What is asked of Google Trends every day."""
+        return TrendRule(**{field: self.trends["interest"][field] for field in TrendRule.__dataclass_fields__})
+
+    @property
+    def topic_rule(self) -> TopicRule:
+        """Which niches go to test every week."""
+        return TopicRule(**{field: self.trends["topics"][field] for field in TopicRule.__dataclass_fields__})
+
     # ------------------------------------------------------------ texts
     def disclosure(self, name: str) -> str:
         """A disclosure text: ``spoken``, ``picture``, ``text``, ``post`` or ``ai``."""
@@ -192,6 +227,6 @@ def _find(entries: list[dict[str, Any]], what: str, **wanted: str) -> dict[str, 
 @cache
 def load_policy() -> Policy:
     """The policy of this release."""
-    names = ("prices", "models", "platforms", "networks", "disclosures")
+    names = ("prices", "models", "platforms", "networks", "disclosures", "trends")
     folder = files(__name__)
     return Policy(**{name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in names})

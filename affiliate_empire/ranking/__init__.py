@@ -4,7 +4,28 @@ Pure and without chance: equal inputs give the equal frame, ties are broken by p
 is decided in ``affiliate_empire.planning``.
 """
 
-from affiliate_empire.ranking.frames import PERFORMANCE_COLUMNS, ProductPerformance, RankedProducts
+from affiliate_empire.ranking.frames import (
+    PERFORMANCE_COLUMNS,
+    ProductPerformance,
+    RankedProducts,
+    TrendingTopics,
+    TrendSignals,
+)
 from affiliate_empire.ranking.score import conversion_prior, rank
+from affiliate_empire.ranking.topics import niches_to_test
+from affiliate_empire.ranking.trends import Term, no_trends, signals_of, terms_to_ask
 
-__all__ = ["PERFORMANCE_COLUMNS", "ProductPerformance", "RankedProducts", "conversion_prior", "rank"]
+__all__ = [
+    "PERFORMANCE_COLUMNS",
+    "ProductPerformance",
+    "RankedProducts",
+    "Term",
+    "TrendSignals",
+    "TrendingTopics",
+    "conversion_prior",
+    "niches_to_test",
+    "no_trends",
+    "rank",
+    "signals_of",
+    "terms_to_ask",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
@@ -21,6 +22,52 @@ class ProductPerformance(pa.DataFrameModel):
         coerce = True
 
 
+class TrendSignals(pa.DataFrameModel):
+    """How much niches and products are searched for, as one source told it. One row per term asked for."""
+
+    keyword: Series[str] = pa.Field(unique=True, str_length={"min_value": 1}, description="what was asked for")
+    kind: Series[str] = pa.Field(isin=["niche", "product"])
+    subject: Series[str] = pa.Field(description="the niche, or the product's id")
+    source: Series[str] = pa.Field(isin=["pytrends", "trendspyg"], description="which library got the answer")
+    interest: Series[float] = pa.Field(
+        ge=0, le=100, description="mean of the last 7 whole days; 100 is the highest day of the request's terms"
+    )
+    interest_before: Series[float] = pa.Field(ge=0, le=100, description="mean of the 28 days before those")
+    rise: Series[float] = pa.Field(nullable=True, description="interest ÷ interest before − 1, a fraction")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when Google was asked (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
+class TrendingTopics(pa.DataFrameModel):
+    """What was searched for most when the week began, and which niches that sent to test. One row per topic."""
+
+    topic: Series[str] = pa.Field(
+        unique=True, str_length={"min_value": 1}, description="the search, as Google tells it"
+    )
+    traffic: Series[int] = pa.Field(ge=0, description="searches at least")
+    published_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="since when it trends (UTC)"
+    )
+    niche: Series[str] = pa.Field(description="the niche that sells what it is about; empty when none does")
+    matched: Series[str] = pa.Field(description="the topic's words that the niche's products have in their names")
+    on_test: Series[bool] = pa.Field(description="its niche goes to test this week")
+    reason: Series[str] = pa.Field(description="why, or why not")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when the feed was read (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
 class RankedProducts(pa.DataFrameModel):
     """Products with their score, its parts and their rank, best first. One row per product of the day."""
 
@@ -31,10 +78,11 @@ class RankedProducts(pa.DataFrameModel):
     program_id: Series[str] = pa.Field()
     network: Series[str] = pa.Field()
     price_micros: Series[int] = pa.Field(gt=0, description="price in millionths of the currency")
-    currency: Series[str] = pa.Field()
+    currency: Series[str] = pa.Field(description="of the price; ISO 4217")
+    usd_rate: Series[float] = pa.Field(gt=0, nullable=True, description="dollars for one unit of it; empty if unknown")
     commission_rate: Series[float] = pa.Field(ge=0, le=1, description="fraction of the sale")
     commission_micros: Series[int] = pa.Field(
-        ge=0, description="commission per sale, US dollars; 0 in other currencies"
+        ge=0, description="commission per sale, US dollars; 0 where the currency has no rate"
     )
     conversion_prior: Series[float] = pa.Field(ge=0, le=1, description="sales per click expected at this price")
     expected_clicks: Series[float] = pa.Field(ge=0, description="human clicks per piece, shrunken by evidence")
@@ -44,7 +92,13 @@ class RankedProducts(pa.DataFrameModel):
     expected_earnings_micros: Series[int] = pa.Field(ge=0, description="per piece: clicks × earnings per click")
     completeness: Series[float] = pa.Field(ge=0, le=1, description="share of the catalogue's fields that help a writer")
     freshness: Series[float] = pa.Field(ge=0, le=1, description="1 when not shown lately, low the day after a piece")
-    score: Series[float] = pa.Field(ge=0, description="expected dollars per piece × completeness and freshness factors")
+    trend: Series[float] = pa.Field(gt=0, description="factor by what is searched for; 1 where nothing is known")
+    trend_as_of: Series[pd.DatetimeTZDtype] = pa.Field(
+        nullable=True, dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when that was observed (UTC)"
+    )
+    score: Series[float] = pa.Field(
+        ge=0, description="expected dollars per piece × completeness, freshness and trend factors"
+    )
     eligible: Series[bool] = pa.Field(description="may be used in a plan")
     reason: Series[str] = pa.Field(description="why not, empty when eligible")
 
@@ -55,4 +109,6 @@ class RankedProducts(pa.DataFrameModel):
 
 
 RANKED_COLUMNS = list(RankedProducts.to_schema().columns)
+TREND_COLUMNS = list(TrendSignals.to_schema().columns)
+TOPIC_COLUMNS = list(TrendingTopics.to_schema().columns)
 PERFORMANCE_COLUMNS = list(ProductPerformance.to_schema().columns)

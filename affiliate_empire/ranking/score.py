@@ -1,11 +1,11 @@
 """The score: expected commission per piece in dollars, times how well the product can be written about, times rest.
 
-``score = expected_clicks × earnings_per_click × (0.4 + 0.6 × completeness) × freshness``
+``score = expected_clicks × earnings_per_click × (0.4 + 0.6 × completeness) × freshness × trend``
 
 Everything learned is a weighted mean of what was seen and of what was expected, in three steps: all products, the
 niche, the product. The weights of the expectation are given in pieces and clicks below, so it is plain how much
-evidence it takes to move a product. Trends enter when the business has a source for them; nothing stands in for them
-until then.
+evidence it takes to move a product. What people search for (``ranking.trends``) scales the score within narrow bounds,
+and not at all where nothing was observed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from affiliate_empire.kernel.money import USD
 from affiliate_empire.policy import Policy
 from affiliate_empire.ranking.frames import PERFORMANCE_COLUMNS, RANKED_COLUMNS, RankedProducts
+from affiliate_empire.ranking.trends import trend_factors
 
 # Sales per click by price, up to and including each bound in dollars. A reasoned prior, not a measurement: the dearer a
 # thing, the longer it is thought over and the likelier it is bought elsewhere or later; retail click-to-sale rates
@@ -33,7 +35,6 @@ _REST_DAYS = 7.0  # after a week without a piece two thirds of a product's fresh
 _REST_DEPTH = 0.9
 
 _DESCRIPTION_WORDS = 40  # enough for four or five spoken facts
-_USD = "USD"
 
 
 def conversion_prior(price_dollars: float) -> float:
@@ -41,14 +42,24 @@ def conversion_prior(price_dollars: float) -> float:
     return next(rate for bound, rate in CONVERSION_BANDS if price_dollars <= bound)
 
 
-def rank(products: pd.DataFrame, performance: pd.DataFrame, *, as_of: date, policy: Policy) -> pd.DataFrame:
+def rank(
+    products: pd.DataFrame,
+    performance: pd.DataFrame,
+    trends: pd.DataFrame,
+    *,
+    as_of: date,
+    policy: Policy,
+    rates: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Rank a day's products.
 
     Args:
         products: ``catalog.frames.Products``.
         performance: ``ProductPerformance`` of what was seen before ``as_of``; may be empty.
+        trends: ``TrendSignals``, the newest there are; may be empty.
         as_of: the day that is ranked for; a product's rest counts up to it.
         policy: says which networks allow content made by AI.
+        rates: ``catalog.frames.ExchangeRates`` of the day; without one for its currency a product cannot be ranked.
 
     Returns:
         ``RankedProducts``, best first. Products that may not be used are at the end, with the reason.
@@ -58,10 +69,12 @@ def rank(products: pd.DataFrame, performance: pd.DataFrame, *, as_of: date, poli
     for column in ("pieces", "clicks", "earned_micros"):
         frame[column] = frame[column].fillna(0).astype("int64")
 
-    in_dollars = frame["currency"].eq(_USD)
-    commission = (frame["price_micros"] * frame["commission_rate"]).round().astype("int64").where(in_dollars, 0)
-    frame["commission_micros"] = commission
-    frame["conversion_prior"] = [conversion_prior(micros / 1e6) for micros in frame["price_micros"]]
+    known = {} if rates is None else dict(zip(rates["currency"], rates["usd"], strict=True))
+    frame["usd_rate"] = frame["currency"].map(known | {USD: 1.0})
+    price = frame["price_micros"] * frame["usd_rate"].astype("float64")
+    frame["commission_micros"] = (price * frame["commission_rate"]).round().fillna(0).astype("int64")
+    # Without a rate the price is taken as dollars here; the product cannot be used anyway.
+    frame["conversion_prior"] = [conversion_prior(micros / 1e6) for micros in price.fillna(frame["price_micros"])]
     frame["expected_clicks"] = _expected_clicks(frame, seen)
     frame["earnings_per_click_micros"] = _earnings_per_click(frame).round().astype("int64")
     frame["evidence"] = frame["pieces"] / (frame["pieces"] + _PIECES_OF_PRIOR)
@@ -69,7 +82,9 @@ def rank(products: pd.DataFrame, performance: pd.DataFrame, *, as_of: date, poli
     frame["expected_earnings_micros"] = expected.round().astype("int64")
     frame["completeness"] = _completeness(frame)
     frame["freshness"] = _freshness(frame["last_piece_day"], as_of)
-    frame["score"] = frame["expected_earnings_micros"] / 1e6 * (0.4 + 0.6 * frame["completeness"]) * frame["freshness"]
+    frame = frame.join(trend_factors(frame, trends))
+    known_about = (0.4 + 0.6 * frame["completeness"]) * frame["freshness"] * frame["trend"]
+    frame["score"] = frame["expected_earnings_micros"] / 1e6 * known_about
     frame["reason"] = _reasons(frame, policy)
     frame["eligible"] = frame["reason"].eq("")
     frame = frame.sort_values(["eligible", "score", "product_id"], ascending=[False, False, True], ignore_index=True)
@@ -118,13 +133,13 @@ def _freshness(last_piece_day: pd.Series, as_of: date) -> pd.Series:
 def _reasons(frame: pd.DataFrame, policy: Policy) -> list[str]:
     allowed = {network: policy.network(network).ai_content_allowed for network in frame["network"].unique()}
     reasons = []
-    columns = ["network", "availability", "currency", "commission_micros"]
-    for network, availability, currency, commission in frame[columns].itertuples(index=False, name=None):
+    columns = ["network", "availability", "currency", "usd_rate", "commission_micros"]
+    for network, availability, currency, rate, commission in frame[columns].itertuples(index=False, name=None):
         if not allowed[network]:
             reasons.append(f"{network} does not allow content made by AI")
         elif availability != "in_stock":
             reasons.append(f"availability is {availability.replace('_', ' ')}")
-        elif currency != _USD:
+        elif pd.isna(rate):
             reasons.append(f"the price is in {currency}, and there is no exchange rate to rank it by")
         elif commission <= 0:
             reasons.append("the programme pays no commission for it")

@@ -30,7 +30,7 @@ from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import record_plan
 from affiliate_empire.policy import load_policy
-from affiliate_empire.ranking import PERFORMANCE_COLUMNS, rank
+from affiliate_empire.ranking import PERFORMANCE_COLUMNS, no_trends, rank
 from tests.factories.catalog import DAY, assortment
 
 POLICY = load_policy()
@@ -78,7 +78,7 @@ class BusinessDay:
             for row in rows:
                 session.merge(row)
                 session.flush()
-        return rank(frame, pd.DataFrame(columns=PERFORMANCE_COLUMNS), as_of=self.day, policy=POLICY)
+        return rank(frame, pd.DataFrame(columns=PERFORMANCE_COLUMNS), no_trends(), as_of=self.day, policy=POLICY)
 
     def plan(self, ranked: pd.DataFrame, *, hour: float = 2.0, **changes: Any) -> pd.DataFrame:
         arguments: dict[str, Any] = {"slate": SLATE, "budget_micros": 14_000_000, "seed": self.seed}

@@ -15,7 +15,7 @@ from affiliate_empire.compliance import forbidden_claims
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.planning import DayCaps, PlanDecision, choose_slots, max_cost_micros, plan_day, product_facts
 from affiliate_empire.policy import PostingRule, load_policy
-from affiliate_empire.ranking import PERFORMANCE_COLUMNS, rank
+from affiliate_empire.ranking import PERFORMANCE_COLUMNS, no_trends, rank
 from tests.factories.catalog import DAY, assortment, product, products
 
 POLICY = load_policy()
@@ -34,7 +34,7 @@ STRATEGY = {
 
 def ranking(frame: pd.DataFrame | None = None) -> pd.DataFrame:
     offered = assortment() if frame is None else frame
-    return rank(offered, pd.DataFrame(columns=PERFORMANCE_COLUMNS), as_of=DAY, policy=POLICY)
+    return rank(offered, pd.DataFrame(columns=PERFORMANCE_COLUMNS), no_trends(), as_of=DAY, policy=POLICY)
 
 
 def caps(**changes: Any) -> DayCaps:
@@ -267,3 +267,74 @@ def test_the_most_a_piece_may_cost_is_a_few_tens_of_cents() -> None:
     with_clips = max_cost_micros("video", policy=POLICY, on=DAY, clips=2, clip_providers=["pika", "runway"])
     dearest = max(POLICY.clip_cost_micros(POLICY.model(name, DAY)) for name in ("pika", "runway"))
     assert with_clips == video + 2 * dearest
+
+
+# ---------------------------------------------------------------- niches on test
+LAST = ["niche-3", "niche-4"]  # what the ranking would not choose
+SUNK = {**STRATEGY, "niche_weights": dict.fromkeys(LAST, 0.01)}
+FIVE = assortment(niches=5)
+
+
+def niches(decision: PlanDecision) -> Counter[str]:
+    return Counter(decision.pieces["niche"])
+
+
+def test_each_niche_on_test_gets_a_piece_of_a_day_that_is_large_enough() -> None:
+    assert not set(LAST) & set(niches(plan(ranking(FIVE), strategy=SUNK)))
+    decision = plan(ranking(FIVE), strategy=SUNK, on_test=LAST, tested_from=4)
+    assert [niches(decision)[niche] for niche in LAST] == [1, 1]
+    assert len(decision.pieces) == 5
+    assert decision.evidence["on_test"] == LAST
+    told = [bound["reason"] for bound in decision.evidence["bounds"] if bound["cap"] == "test"]
+    # Of two the better-ranked one goes first.
+    assert sorted(told) == [
+        f"A piece goes to {each}, on test this week, before better-ranked products." for each in LAST
+    ]
+    # The best hours stay with the best products.
+    best = decision.pieces.loc[decision.pieces["slot_at"].dt.tz_convert(CALENDAR.zone).dt.hour == 14, "niche"]
+    assert not set(best) & set(LAST)
+
+
+def test_a_niche_that_the_ranking_chooses_anyway_takes_no_other_place() -> None:
+    alone = plan()
+    chosen = str(alone.pieces["niche"].iloc[0])
+    decision = plan(on_test=[chosen], tested_from=4)
+    assert decision.pieces.equals(alone.pieces)
+    assert "test" not in bounds(decision)
+
+
+def test_a_small_day_tests_nothing_and_says_so() -> None:
+    decision = plan(ranking(FIVE), strategy=SUNK, slate={"youtube": 2, "blog": 1}, on_test=LAST, tested_from=4)
+    assert not set(LAST) & set(niches(decision))
+    assert bounds(decision)["test"] == (
+        "No piece is sure for niche-3 and niche-4, on test this week: the day has 3 pieces, and tests begin at 4."
+    )
+
+
+def test_a_niche_on_test_without_a_usable_product_costs_the_day_nothing() -> None:
+    decision = plan(on_test=["sold-out"], tested_from=4)
+    assert decision.pieces.equals(plan().pieces)
+    assert bounds(decision)["test"].startswith("No piece for sold-out")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 8),
+    st.integers(0, 3),
+    st.lists(st.sampled_from([f"niche-{n}" for n in range(6)]), unique=True, max_size=3),
+    st.sampled_from([None, "niche-0", "niche-3"]),
+)
+def test_a_test_never_breaks_a_cap_nor_leaves_a_slot_empty(
+    videos: int, posts: int, on_test: list[str], account_niche: str | None
+) -> None:
+    accounts = [ACCOUNTS[0] | {"niche": account_niche}, ACCOUNTS[1]]
+    common: dict[str, Any] = {"slate": {"youtube": videos, "blog": posts}, "accounts": accounts}
+    decision, without = plan(on_test=on_test, tested_from=4, **common), plan(**common)
+    total = len(decision.pieces)
+    assert total == len(without.pieces) or account_niche is not None
+    assert decision.pieces["product_id"].is_unique
+    assert max(niches(decision).values(), default=0) <= max(
+        1, total // 2, -(-(videos + posts) // 4), (videos + posts) // 2
+    )
+    if account_niche is None and total >= 4:
+        assert {niche for niche in on_test if niche < "niche-4"} <= set(niches(decision))

@@ -1,5 +1,6 @@
 """Policy is complete, dated, and its arithmetic is that of the price pages."""
 
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ POLICY = load_policy()
 def test_every_entry_names_its_source_and_the_day_it_was_checked() -> None:
     tables = [POLICY.prices, POLICY.models, POLICY.platforms, POLICY.networks, POLICY.disclosures]
     entries = [e for t in tables for v in t.values() if isinstance(v, list) and v and isinstance(v[0], dict) for e in v]
+    entries += POLICY.trends.values()
     assert len(entries) > 10
     assert [e for e in entries if not e.get("source") or not e.get("checked_at")] == []
 
@@ -27,7 +29,7 @@ def test_every_role_has_a_living_model(role: str) -> None:
 
 def test_a_retired_model_is_refused_by_name() -> None:
     retired = POLICY.models | {"roles": POLICY.models["roles"] | {"image": "dall-e-3"}}
-    policy = type(POLICY)(POLICY.prices, retired, POLICY.platforms, POLICY.networks, POLICY.disclosures)
+    policy = replace(POLICY, models=retired)
     with pytest.raises(Misconfigured, match=r"dall-e-3 \(image\) was shut down on 2026-05-12"):
         policy.model("image", date(2026, 11, 22))
 
