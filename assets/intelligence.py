@@ -1,8 +1,10 @@
-"""Intelligence: which products are worth it, the strategy in force, and the plan of the day."""
+"""Intelligence: what people search for, which products are worth it, the strategy in force, and the plan of the day."""
 
 import warnings
+from collections import Counter
 
 import dagster as dg
+import pandas as pd
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import to_micros
@@ -12,17 +14,126 @@ from affiliate_empire.operations.decide_strategy import load_strategy
 from affiliate_empire.operations.export import export_performance
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import record_plan
+from affiliate_empire.operations.snapshots import keep_snapshot
+from affiliate_empire.operations.sync_trends import load_day_s_trends, load_trends, record_topics, sync_trends
 from affiliate_empire.planning import ContentPlan
 from affiliate_empire.policy import Policy
-from affiliate_empire.ranking import RankedProducts, rank
+from affiliate_empire.ranking import RankedProducts, TrendingTopics, TrendSignals, no_trends, rank
 from affiliate_empire.settings import Settings
-from assets.partitions import day
+from affiliate_empire.vendors.google_trends import GoogleTrendsClient
+from assets.partitions import day, week
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, to_dagster_type
 
 
 @dg.asset(
     partitions_def=day,
+    group_name="intelligence",
+    kinds={"google", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(TrendSignals),
+)
+def trend_signals(
+    context: dg.AssetExecutionContext,
+    products: Frames,
+    exchange_rates: Frames,
+    ledger: dg.ResourceParam[Ledger],
+    google_trends: dg.ResourceParam[GoogleTrendsClient],
+    media: dg.ResourceParam[MediaStore],
+    clock: dg.ResourceParam[Clock],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """How much niches and the best products are searched for, and how that rises. One row per term; free.
+
+    Asked of Google every 6 hours while it is that day, each answer kept; a past day returns its last one. When Google
+    answers nobody this fails, and rankings go on with the last signals or without.
+    """
+    frames: Frames = {}
+    with failing_clearly():
+        for each in days_of(context):
+            if each < settings.calendar.day_of(clock.now()):
+                frames[str(each)] = load_day_s_trends(each, ledger=ledger, media=media)
+                continue
+            performance = export_performance(each, ledger=ledger, calendar=settings.calendar)
+            rates = exchange_rates[str(each)]
+            frames[str(each)] = sync_trends(
+                each,
+                rank(products[str(each)], performance, no_trends(), as_of=each, policy=policy, rates=rates),
+                google_trends=google_trends,
+                ledger=ledger,
+                media=media,
+                clock=clock,
+                rule=policy.trend_rule,
+            )
+    signals = pd.concat(frames.values(), ignore_index=True)
+    rising = signals.dropna(subset="rise").nlargest(5, "rise")
+    return dg.Output(
+        frames,
+        metadata={
+            "sources": ", ".join(f"{source}: {terms}" for source, terms in Counter(signals["source"]).items()),
+            "rising": dg.MetadataValue.md(
+                "\n".join(
+                    f"- {keyword}: {rise:+.0%}" for keyword, rise in zip(rising["keyword"], rising["rise"], strict=True)
+                )
+            ),
+        },
+    )
+
+
+@dg.asset(
+    partitions_def=week,
+    # The catalogue is in the ledger; a week is not made from its days' rows.
+    deps=[dg.AssetDep("products")],
+    group_name="intelligence",
+    kinds={"google", "parquet"},
+    owners=["team:growth"],
+    io_manager_key="lake",
+    dagster_type=to_dagster_type(TrendingTopics),
+)
+def trending_topics(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    google_trends: dg.ResourceParam[GoogleTrendsClient],
+    media: dg.ResourceParam[MediaStore],
+    clock: dg.ResourceParam[Clock],
+    policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
+) -> dg.Output[Frames]:
+    """What trends as the week begins, whose niche it is, and which niches go to test. One row per topic; free.
+
+    Decided once a week: the first run records it with its evidence, and every later one returns it.
+    """
+    with failing_clearly():
+        frames = {
+            str(monday): record_topics(
+                monday,
+                google_trends=google_trends,
+                ledger=ledger,
+                media=media,
+                clock=clock,
+                calendar=settings.calendar,
+                rule=policy.topic_rule,
+            )
+            for monday in days_of(context)
+        }
+    topics = pd.concat(frames.values(), ignore_index=True)
+    tested = topics[topics["on_test"]]
+    return dg.Output(
+        frames,
+        metadata={
+            "matched": int(topics["niche"].ne("").sum()),
+            "on_test": ", ".join(tested["niche"].unique()) or "none",
+            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in tested["reason"].unique())),
+        },
+    )
+
+
+@dg.asset(
+    partitions_def=day,
+    # Of the day or of the last days before it: an outage of Google's is no outage of the ranking.
+    deps=[dg.AssetDep("trend_signals")],
     group_name="intelligence",
     kinds={"python", "parquet"},
     owners=["team:growth"],
@@ -34,21 +145,37 @@ def rankings(
     products: Frames,
     exchange_rates: Frames,
     ledger: dg.ResourceParam[Ledger],
+    media: dg.ResourceParam[MediaStore],
+    clock: dg.ResourceParam[Clock],
     policy: dg.ResourceParam[Policy],
     settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
     """Products worth making content for, best first, with the parts of their score. One row per product; free.
 
-    Rests on the day's products and on what was known when the day began, so a later run gives the same ranking.
+    Rests on the day's products, on what was known when the day began, and on the newest trend signals, so it moves when
+    those are refreshed: every 6 hours, and each refresh is kept.
     """
     frames = {}
     with failing_clearly():
         for each in days_of(context):
             performance = export_performance(each, ledger=ledger, calendar=settings.calendar)
+            trends = load_trends(each, ledger=ledger, media=media, rule=policy.trend_rule)
             rates = exchange_rates[str(each)]
-            frames[str(each)] = rank(products[str(each)], performance, as_of=each, policy=policy, rates=rates)
-    eligible = sum(int(frame["eligible"].sum()) for frame in frames.values())
-    return dg.Output(frames, metadata={"eligible": eligible})
+            ranked = rank(products[str(each)], performance, trends, as_of=each, policy=policy, rates=rates)
+            keep_snapshot("rankings", each, ranked, ledger=ledger, media=media, at=clock.now())
+            frames[str(each)] = ranked
+    everything = pd.concat(frames.values(), ignore_index=True)
+    observed = everything["trend_as_of"].max()
+    return dg.Output(
+        frames,
+        metadata={
+            "eligible": int(everything["eligible"].sum()),
+            "trend_as_of": "no signals: every trend counts 1"
+            if pd.isna(observed)
+            else f"{observed:%Y-%m-%d %H:%M} UTC",
+            "moved_by_trends": int(everything["trend"].ne(1).sum()),
+        },
+    )
 
 
 _STRATEGY = dg.AssetSpec(
@@ -80,7 +207,8 @@ with warnings.catch_warnings():
 
 @dg.asset(
     partitions_def=day,
-    deps=["strategy"],
+    # The week's tests are in the ledger; a plan waits for no decision of theirs.
+    deps=["strategy", dg.AssetDep("trending_topics")],
     group_name="intelligence",
     kinds={"python", "parquet"},
     owners=["team:growth"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
@@ -19,6 +20,52 @@ class ProductPerformance(pa.DataFrameModel):
     class Config:
         strict = True
         coerce = True
+
+
+class TrendSignals(pa.DataFrameModel):
+    """How much niches and products are searched for, as one source told it. One row per term asked for."""
+
+    keyword: Series[str] = pa.Field(unique=True, str_length={"min_value": 1}, description="what was asked for")
+    kind: Series[str] = pa.Field(isin=["niche", "product"])
+    subject: Series[str] = pa.Field(description="the niche, or the product's id")
+    source: Series[str] = pa.Field(isin=["pytrends", "trendspyg"], description="which library got the answer")
+    interest: Series[float] = pa.Field(
+        ge=0, le=100, description="mean of the last 7 whole days; 100 is the highest day of the request's terms"
+    )
+    interest_before: Series[float] = pa.Field(ge=0, le=100, description="mean of the 28 days before those")
+    rise: Series[float] = pa.Field(nullable=True, description="interest ÷ interest before − 1, a fraction")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when Google was asked (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
+
+
+class TrendingTopics(pa.DataFrameModel):
+    """What was searched for most when the week began, and which niches that sent to test. One row per topic."""
+
+    topic: Series[str] = pa.Field(
+        unique=True, str_length={"min_value": 1}, description="the search, as Google tells it"
+    )
+    traffic: Series[int] = pa.Field(ge=0, description="searches at least")
+    published_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="since when it trends (UTC)"
+    )
+    niche: Series[str] = pa.Field(description="the niche that sells what it is about; empty when none does")
+    matched: Series[str] = pa.Field(description="the topic's words that the niche's products have in their names")
+    on_test: Series[bool] = pa.Field(description="its niche goes to test this week")
+    reason: Series[str] = pa.Field(description="why, or why not")
+    observed_at: Series[pd.DatetimeTZDtype] = pa.Field(
+        dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when the feed was read (UTC)"
+    )
+
+    class Config:
+        strict = True
+        coerce = True
+        ordered = True
 
 
 class RankedProducts(pa.DataFrameModel):
@@ -45,7 +92,13 @@ class RankedProducts(pa.DataFrameModel):
     expected_earnings_micros: Series[int] = pa.Field(ge=0, description="per piece: clicks × earnings per click")
     completeness: Series[float] = pa.Field(ge=0, le=1, description="share of the catalogue's fields that help a writer")
     freshness: Series[float] = pa.Field(ge=0, le=1, description="1 when not shown lately, low the day after a piece")
-    score: Series[float] = pa.Field(ge=0, description="expected dollars per piece × completeness and freshness factors")
+    trend: Series[float] = pa.Field(gt=0, description="factor by what is searched for; 1 where nothing is known")
+    trend_as_of: Series[pd.DatetimeTZDtype] = pa.Field(
+        nullable=True, dtype_kwargs={"unit": "us", "tz": "UTC"}, description="when that was observed (UTC)"
+    )
+    score: Series[float] = pa.Field(
+        ge=0, description="expected dollars per piece × completeness, freshness and trend factors"
+    )
     eligible: Series[bool] = pa.Field(description="may be used in a plan")
     reason: Series[str] = pa.Field(description="why not, empty when eligible")
 
@@ -56,4 +109,6 @@ class RankedProducts(pa.DataFrameModel):
 
 
 RANKED_COLUMNS = list(RankedProducts.to_schema().columns)
+TREND_COLUMNS = list(TrendSignals.to_schema().columns)
+TOPIC_COLUMNS = list(TrendingTopics.to_schema().columns)
 PERFORMANCE_COLUMNS = list(ProductPerformance.to_schema().columns)

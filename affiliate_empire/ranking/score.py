@@ -1,11 +1,11 @@
 """The score: expected commission per piece in dollars, times how well the product can be written about, times rest.
 
-``score = expected_clicks × earnings_per_click × (0.4 + 0.6 × completeness) × freshness``
+``score = expected_clicks × earnings_per_click × (0.4 + 0.6 × completeness) × freshness × trend``
 
 Everything learned is a weighted mean of what was seen and of what was expected, in three steps: all products, the
 niche, the product. The weights of the expectation are given in pieces and clicks below, so it is plain how much
-evidence it takes to move a product. Trends enter when the business has a source for them; nothing stands in for them
-until then.
+evidence it takes to move a product. What people search for (``ranking.trends``) scales the score within narrow bounds,
+and not at all where nothing was observed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 from affiliate_empire.kernel.money import USD
 from affiliate_empire.policy import Policy
 from affiliate_empire.ranking.frames import PERFORMANCE_COLUMNS, RANKED_COLUMNS, RankedProducts
+from affiliate_empire.ranking.trends import trend_factors
 
 # Sales per click by price, up to and including each bound in dollars. A reasoned prior, not a measurement: the dearer a
 # thing, the longer it is thought over and the likelier it is bought elsewhere or later; retail click-to-sale rates
@@ -44,6 +45,7 @@ def conversion_prior(price_dollars: float) -> float:
 def rank(
     products: pd.DataFrame,
     performance: pd.DataFrame,
+    trends: pd.DataFrame,
     *,
     as_of: date,
     policy: Policy,
@@ -54,6 +56,7 @@ def rank(
     Args:
         products: ``catalog.frames.Products``.
         performance: ``ProductPerformance`` of what was seen before ``as_of``; may be empty.
+        trends: ``TrendSignals``, the newest there are; may be empty.
         as_of: the day that is ranked for; a product's rest counts up to it.
         policy: says which networks allow content made by AI.
         rates: ``catalog.frames.ExchangeRates`` of the day; without one for its currency a product cannot be ranked.
@@ -79,7 +82,9 @@ def rank(
     frame["expected_earnings_micros"] = expected.round().astype("int64")
     frame["completeness"] = _completeness(frame)
     frame["freshness"] = _freshness(frame["last_piece_day"], as_of)
-    frame["score"] = frame["expected_earnings_micros"] / 1e6 * (0.4 + 0.6 * frame["completeness"]) * frame["freshness"]
+    frame = frame.join(trend_factors(frame, trends))
+    known_about = (0.4 + 0.6 * frame["completeness"]) * frame["freshness"] * frame["trend"]
+    frame["score"] = frame["expected_earnings_micros"] / 1e6 * known_about
     frame["reason"] = _reasons(frame, policy)
     frame["eligible"] = frame["reason"].eq("")
     frame = frame.sort_values(["eligible", "score", "product_id"], ascending=[False, False, True], ignore_index=True)

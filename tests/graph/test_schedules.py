@@ -27,7 +27,17 @@ UPSTREAM = (
         "video_clips",
         "thumbnails",
     ),
-    *("videos", "platform_metrics", "clicks", "conversions", "costs", "roi", "daily_pnl", "strategy_decision"),
+    *(
+        "trend_signals",
+        "videos",
+        "platform_metrics",
+        "clicks",
+        "conversions",
+        "costs",
+        "roi",
+        "daily_pnl",
+        "strategy_decision",
+    ),
 )
 
 
@@ -55,6 +65,7 @@ def test_a_tick_asks_for_its_stage_and_the_same_tick_again_for_the_same_run(hous
     house.instance.add_dynamic_partitions("prompt_versions", ["video/question-hook@1"])
     house.materialize("2026-11-09", "affiliate_programs")
     house.materialize("video/question-hook@1", "prompt_versions")
+    house.materialize("2026-11-16", "trending_topics")
     for day in (DAY - timedelta(days=1), DAY):
         house.materialize(str(day), *UPSTREAM)
     for stage in TIMETABLE:
@@ -94,7 +105,7 @@ def test_results_are_fetched_before_anything_was_made_today(house: Ticking) -> N
 @pytest.mark.parametrize("job", ["rank_products", "prepare_day"])
 def test_a_stage_under_way_is_not_begun_again(house: Ticking, job: str) -> None:
     rank = next(stage for stage in TIMETABLE if stage.job == "rank_products")
-    house.materialize(str(DAY), "products", "exchange_rates")
+    house.materialize(str(DAY), "products", "exchange_rates", "trend_signals")
     assert len(_first_tick(house, rank)[0]) == 1
     # Another job's run counts where it makes the same assets.
     house.run(job, str(DAY), dg.DagsterRunStatus.STARTED)

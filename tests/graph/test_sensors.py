@@ -58,7 +58,7 @@ def overdue(house: Ticking, day: date, hour: float) -> dict[str, str | None]:
 def morning(house: Ticking) -> None:
     house.instance.add_dynamic_partitions("prompt_versions", ["v"])
     house.materialize("v", "prompt_versions")
-    house.materialize("2026-11-16", "affiliate_programs")
+    house.materialize("2026-11-16", "affiliate_programs", "trending_topics")
     house.materialize(str(DAY), "experiment_results")
     house.materialize(str(DAY), "platform_metrics", "clicks", "conversions", "costs")
 
@@ -68,6 +68,7 @@ def test_the_loop_goes_on_stage_by_stage_after_an_outage(house: Ticking) -> None
     today = str(DAY)
     assert overdue(house, DAY, 9) == {"fetch_products": today}
     house.materialize(today, "products", "exchange_rates")
+    house.materialize(today, "trend_signals")
     assert overdue(house, DAY, 9) == {"rank_products": today}
     house.materialize(today, "rankings")
     assert overdue(house, DAY, 9) == {"plan_day": today}
@@ -93,7 +94,7 @@ def test_a_tick_twice_asks_with_the_same_run_key_and_a_run_under_way_is_left_alo
 
 def test_a_stage_that_waits_for_half_an_hour_alerts_once(house: Ticking) -> None:
     morning(house)
-    house.materialize(str(DAY), "products", "exchange_rates")
+    house.materialize(str(DAY), "products", "exchange_rates", "trend_signals")
     house.run("rank_products", str(DAY), dg.DagsterRunStatus.STARTED)
     assert overdue(house, DAY, 2.25) == {}
     assert alerts(house) == []
@@ -103,17 +104,25 @@ def test_a_stage_that_waits_for_half_an_hour_alerts_once(house: Ticking) -> None
     assert told.startswith(f"plan_day of {DAY} waits for rankings since 02:00: look at the runs")
 
 
+def test_trends_are_waited_for_by_nobody(house: Ticking) -> None:
+    morning(house)
+    house.materialize(str(DAY), "products", "exchange_rates")
+    assert overdue(house, DAY, 1.25)["rank_products"] == str(DAY)
+
+
 def test_nothing_of_a_past_day_is_made_and_last_evenings_books_still_are(house: Ticking) -> None:
     morning(house)
     yesterday = str(DAY - timedelta(days=1))
     house.materialize(yesterday, "content_plan", "platform_metrics", "clicks", "conversions", "costs")
     house.materialize(yesterday, "scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails")
-    house.materialize(str(DAY), "products", "exchange_rates", "rankings", "content_plan", "scripts", "blog_posts")
+    house.materialize(str(DAY), "products", "exchange_rates", "trend_signals", "rankings", "content_plan")
+    house.materialize(str(DAY), "scripts", "blog_posts")
     house.materialize(str(DAY), "voiceovers", "video_clips", "thumbnails", "videos")
     assert overdue(house, DAY, 7) == {"compute_roi": yesterday}
 
 
 def test_a_week_without_discovery_is_made_up_for_in_the_week_that_is(house: Ticking) -> None:
+    house.materialize("2026-11-16", "trending_topics")
     assert overdue(house, DAY, 0.05) == {"discover_programs": "2026-11-16"}
     # What last Sunday observed is enough until the next.
     house.materialize("2026-11-09", "affiliate_programs")

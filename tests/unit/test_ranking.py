@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from affiliate_empire.catalog.frames import product_id_of
 from affiliate_empire.policy import load_policy
-from affiliate_empire.ranking import PERFORMANCE_COLUMNS, ProductPerformance, conversion_prior, rank
+from affiliate_empire.ranking import PERFORMANCE_COLUMNS, ProductPerformance, conversion_prior, no_trends, rank
 from tests.factories.catalog import DAY, product, products
 
 POLICY = load_policy()
 NOTHING = pd.DataFrame(columns=PERFORMANCE_COLUMNS)
+NO_TRENDS = no_trends()
 
 
 def performance(**rows: dict[str, Any]) -> pd.DataFrame:
@@ -28,8 +29,10 @@ def performance(**rows: dict[str, Any]) -> pd.DataFrame:
     return ProductPerformance.validate(pd.DataFrame(said)[PERFORMANCE_COLUMNS])
 
 
-def ranked(frame: pd.DataFrame, seen: pd.DataFrame = NOTHING, as_of: date = DAY) -> pd.DataFrame:
-    return rank(frame, seen, as_of=as_of, policy=POLICY)
+def ranked(
+    frame: pd.DataFrame, seen: pd.DataFrame = NOTHING, as_of: date = DAY, trends: pd.DataFrame = NO_TRENDS
+) -> pd.DataFrame:
+    return rank(frame, seen, trends, as_of=as_of, policy=POLICY)
 
 
 def order(frame: pd.DataFrame) -> list[str]:
@@ -42,7 +45,7 @@ def test_the_score_is_the_product_of_its_columns() -> None:
         earnings = row["expected_clicks"] * row["earnings_per_click_micros"]
         assert row["expected_earnings_micros"] == pytest.approx(earnings, abs=1)
         expected = row["expected_earnings_micros"] / 1e6 * (0.4 + 0.6 * row["completeness"]) * row["freshness"]
-        assert row["score"] == pytest.approx(expected)
+        assert row["score"] == pytest.approx(expected * row["trend"])
         assert row["commission_micros"] == pytest.approx(row["price_micros"] * 0.08, abs=1)
 
 
@@ -120,7 +123,7 @@ def rates(**usd: float) -> pd.DataFrame:
 
 def test_prices_in_other_currencies_are_ranked_in_dollars_and_kept_as_they_are() -> None:
     frame = products(product("a", currency="EUR", price_micros=40_000_000), product("b", price_micros=44_000_000))
-    both = rank(frame, NOTHING, as_of=DAY, policy=POLICY, rates=rates(EUR=1.2, USD=9.9))
+    both = rank(frame, NOTHING, NO_TRENDS, as_of=DAY, policy=POLICY, rates=rates(EUR=1.2, USD=9.9))
     assert order(both) == ["a", "b"]  # 48 dollars before 44
     assert both["currency"].tolist() == ["EUR", "USD"]
     assert both["price_micros"].tolist() == [40_000_000, 44_000_000]
@@ -133,7 +136,7 @@ def test_prices_in_other_currencies_are_ranked_in_dollars_and_kept_as_they_are()
 def test_without_its_rate_a_price_is_not_ranked_and_dollars_are_not_touched() -> None:
     frame = products(product("a", currency="SEK"), product("b"))
     alone = ranked(frame)
-    beside = rank(frame, NOTHING, as_of=DAY, policy=POLICY, rates=rates(EUR=1.2))
+    beside = rank(frame, NOTHING, NO_TRENDS, as_of=DAY, policy=POLICY, rates=rates(EUR=1.2))
     assert alone.equals(beside)
     assert order(alone) == ["b", "a"]
     assert alone["reason"].tolist() == ["", "the price is in SEK, and there is no exchange rate to rank it by"]
