@@ -94,7 +94,13 @@ def work_pieces(
         """Whether it was begun. What waits when a step has failed is left: a pool's own cancelling hangs its reader."""
         if failed.is_set():
             return False
-        patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
+        try:
+            patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
+        except (PieceRejected, WindowClosed, *holding):
+            raise
+        except BaseException:  # whatever it was: the next piece is not begun, so that no vendor is asked in vain
+            failed.set()
+            raise
         return True
 
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=step) as pool:
@@ -108,8 +114,9 @@ def work_pieces(
                 _quarantine(piece_id, f"{step}: {error}", ledger)
             elif isinstance(error, WindowClosed):
                 worked.missed.append(piece_id)
+            elif isinstance(error, holding):
+                worked.held[piece_id] = str(error)
             else:
-                failed.set()
                 failure = failure or error
     if failure is not None:
         raise failure
