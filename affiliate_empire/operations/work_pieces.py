@@ -89,6 +89,7 @@ def work_pieces(
     waiting = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
     failure: BaseException | None = None
     failed = threading.Event()
+    of_the_piece: tuple[type[EmpireError], ...] = (PieceRejected, WindowClosed, *holding)
 
     def work(piece_id: str) -> bool:
         """Whether it was begun. What waits when a step has failed is left: a pool's own cancelling hangs its reader."""
@@ -96,7 +97,7 @@ def work_pieces(
             return False
         try:
             patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
-        except (PieceRejected, WindowClosed, *holding):
+        except of_the_piece:
             raise
         except BaseException:  # whatever it was: the next piece is not begun, so that no vendor is asked in vain
             failed.set()
