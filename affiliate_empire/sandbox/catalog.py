@@ -117,8 +117,8 @@ def open_catalog(base_url: str, feed: Path | None) -> Catalog:
     host = urlsplit(base_url).netloc
     northlight = _shop(_FOLDER / "northlight.tsv", base_url, "1002")
     programs = [
-        Program("1001", "Harbor & Pine", "2001", Decimal("0.08"), (host,)),
-        Program("1002", "Northlight", "2002", Decimal("0.06"), (host,), catalog_id="7002"),
+        Program("1001", "Harbor & Pine", "2001", Decimal("0.05"), (host,)),
+        Program("1002", "Northlight", "2002", Decimal("0.04"), (host,), catalog_id="7002"),
     ]
     if feed is None:
         items = _shop(_FOLDER / "harbor_and_pine.tsv", base_url, "1001")

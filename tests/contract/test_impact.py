@@ -82,7 +82,7 @@ def test_joined_programmes_with_their_terms(client: ImpactClient, world: Running
     assert campaigns["1001"]["AllowsDeeplinking"] == "true"
     assert urlsplit(world.url).netloc in campaigns["1001"]["DeeplinkDomains"]
     (terms,) = client.fetch_public_terms("1001")["PayoutTermsList"]
-    assert (terms["PayoutPercentage"], terms["ReferralPeriod"]) == ("8", "30")
+    assert (terms["PayoutPercentage"], terms["ReferralPeriod"]) == ("5", "30")
 
 
 def test_a_catalogue_is_read_to_its_end_and_every_number_is_a_string(client: ImpactClient, world: RunningWorld) -> None:

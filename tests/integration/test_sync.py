@@ -108,7 +108,7 @@ def test_feed_and_impact_catalogue_become_one_frame_of_products(
     assert len(sync.products) == count(ledger, Product) == 200
     assert len(sync.rejected) == count(ledger, RejectedRow) == 0
     programs = {program.program_id: program for program in rows(ledger, Program)}
-    assert programs["impact:1001"].commission_rate == Decimal("0.08")
+    assert programs["impact:1001"].commission_rate == Decimal("0.05")
     assert programs["impact:1002"].cookie_days == 30
     paid_by = dict(zip(sync.products["native_id"], sync.products["program_id"], strict=True))
     assert paid_by["HP-1001"] == "impact:1001"
@@ -124,7 +124,7 @@ def test_programmes_are_told_with_their_terms_and_whether_they_may_be_planned(de
     ).set_index("program_id")
 
     assert list(programs.index) == ["impact:1001", "impact:1002"]
-    assert programs.loc["impact:1001", "commission_rate"] == pytest.approx(0.08)
+    assert programs.loc["impact:1001", "commission_rate"] == pytest.approx(0.05)
     assert programs["eligible"].all()
     assert set(programs["reason"]) == {""}
     assert count(ledger, Program) == 2

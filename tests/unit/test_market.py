@@ -551,12 +551,12 @@ def test_an_order_becomes_an_action_that_is_approved_or_sent_back() -> None:
         assert shoppers.track_orders(world, when) == 0
         paid = witness.payouts(world)
         assert {(row["state"], row["payout_micros"], row["sale_micros"]) for row in paid} == {
-            ("PENDING", 3_360_000, 42_000_000)
+            ("PENDING", 2_100_000, 42_000_000)
         }
         assert {row["sub_id1"] for row in paid} == {f"s{number}" for number in range(200)}
         shoppers.settle_actions(world, when + timedelta(days=29))
         smaller = [
-            row for row in witness.payouts(world) if row["state"] == "PENDING" and row["payout_micros"] < 3_360_000
+            row for row in witness.payouts(world) if row["state"] == "PENDING" and row["payout_micros"] < 2_100_000
         ]
         assert 1 <= len(smaller) < 25
         assert all(0.49 < row["sale_micros"] / 42_000_000 < 0.91 for row in smaller)
@@ -565,8 +565,8 @@ def test_an_order_becomes_an_action_that_is_approved_or_sent_back() -> None:
         states = [row["state"] for row in settled]
         assert {row["payout_micros"] for row in settled if row["state"] == "REVERSED"} == {0}
         approved = [row["payout_micros"] for row in settled if row["state"] == "APPROVED"]
-        assert approved.count(3_360_000) == len(approved) - len(smaller)
-        assert all(row["payout_micros"] == pytest.approx(row["sale_micros"] * 0.08, abs=5_000) for row in settled)
+        assert approved.count(2_100_000) == len(approved) - len(smaller)
+        assert all(row["payout_micros"] == pytest.approx(row["sale_micros"] * 0.05, abs=5_000) for row in settled)
         assert 1 <= states.count("REVERSED") < 60
         assert states.count("APPROVED") + states.count("REVERSED") == 200
         assert len(witness.notifications(world)) == 400 + len(smaller)

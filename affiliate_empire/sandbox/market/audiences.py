@@ -16,7 +16,7 @@ from typing import Any
 
 RngOf = Callable[..., random.Random]
 Peaks = tuple[tuple[float, float, float], ...]  # local hour, width in hours, height
-_NIGHT = 0.15  # activity when everybody sleeps; Open Bandit's shop has a sixth of its mean then (docs/sandbox.md)
+_NIGHT = 0.15  # when all sleep: a fifth of the mean, as in a real shop's logs (docs/sandbox.md)
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,23 @@ class Platform:
 
 PLATFORMS = {
     "youtube": Platform(
-        size=1400, patience=16, fading=0.80, spread=0.55, catches=0.05, ceiling=10, follows=0.0130, buys=0.0,
-        thrift=0.60, regret=0.0, likes=0.031, comments=0.0022, lag=2, weekend=0.05,
+        size=1650, patience=16, fading=0.80, spread=0.55, catches=0.05, ceiling=10, follows=0.0140, buys=0.0,
+        thrift=0.40, regret=0.0, likes=0.031, comments=0.0022, lag=2, weekend=0.05,
         peaks=((12.5, 2.6, 0.75), (20.3, 2.4, 1.50), (7.5, 1.4, 0.35)), caption_links=False,
     ),
     "tiktok": Platform(
-        size=700, patience=10, fading=0.70, spread=0.95, catches=0.07, ceiling=25, follows=0.0060, buys=-0.55,
-        thrift=0.90, regret=0.03, likes=0.055, comments=0.0025, lag=0, weekend=0.10,
+        size=900, patience=10, fading=0.70, spread=0.95, catches=0.07, ceiling=25, follows=0.0060, buys=-0.55,
+        thrift=0.60, regret=0.03, likes=0.055, comments=0.0025, lag=0, weekend=0.10,
         peaks=((13.0, 2.0, 0.50), (21.6, 2.2, 1.80), (17.0, 1.5, 0.40)), caption_links=False,
     ),
     "instagram": Platform(
-        size=650, patience=14, fading=0.75, spread=0.75, catches=0.04, ceiling=12, follows=0.0075, buys=-0.35,
-        thrift=0.80, regret=0.02, likes=0.042, comments=0.0018, lag=1, weekend=0.05,
+        size=800, patience=14, fading=0.75, spread=0.75, catches=0.04, ceiling=12, follows=0.0075, buys=-0.35,
+        thrift=0.50, regret=0.02, likes=0.042, comments=0.0018, lag=1, weekend=0.05,
         peaks=((12.0, 2.0, 0.90), (19.2, 2.4, 1.30), (8.0, 1.3, 0.45)), caption_links=False,
     ),
     "blog": Platform(
-        size=480, patience=36, fading=0.80, spread=0.40, catches=0.02, ceiling=6, follows=0.0380, buys=0.25,
-        thrift=0.45, regret=-0.01, likes=0.0, comments=0.0, lag=4, weekend=-0.25,
+        size=600, patience=36, fading=0.80, spread=0.40, catches=0.02, ceiling=6, follows=0.0400, buys=0.25,
+        thrift=0.30, regret=-0.01, likes=0.0, comments=0.0, lag=4, weekend=-0.25,
         peaks=((10.5, 2.4, 1.10), (14.5, 2.6, 0.90), (20.5, 2.2, 0.80)), caption_links=True,
     ),
 }  # fmt: skip

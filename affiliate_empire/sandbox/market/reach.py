@@ -176,7 +176,7 @@ def fatigue(
 def conversion(post: Performance, *, appeal: float, price: float, same_item: bool) -> float:
     """The share of visitors of a product page who buy; fewer the dearer it is, by the platform's elasticity."""
     audience = post.audience
-    value = 0.040 * math.exp(audience.purse + appeal - audience.platform.thrift * math.log(max(price, 1.0) / 60))
+    value = 0.046 * math.exp(audience.purse + appeal - audience.platform.thrift * math.log(max(price, 1.0) / 60))
     if not post.seen.disclosed:
         value *= 0.75  # who finds out later trusts less
     if not same_item:

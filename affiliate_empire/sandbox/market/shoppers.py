@@ -33,7 +33,7 @@ MACROS = ("ActionId", "Status", "SubId1", "Payout", "Amount", "Currency", "Event
 def buying_delay(rng: RngOf, visit_id: str) -> timedelta:
     """From the click to the order: for most the same sitting or day, for some the end of the week."""
     draw = rng("delay", visit_id)
-    same_sitting = draw.random() < 0.62
+    same_sitting = draw.random() < 0.66
     hours = draw.expovariate(1 / 0.8) if same_sitting else draw.lognormvariate(3.3, 0.9)
     return timedelta(hours=min(hours, 24 * 20), minutes=2)
 

@@ -154,7 +154,8 @@ def interest(seen: Impression, audience: Audience, liking: float) -> dict[str, f
         "hashtags": 0.0 if seen.seconds is None else -0.015 * (min(seen.hashtags, 12) - audience.hashtags) ** 2,
         # Reach is withheld from what should have been declared and was not.
         "undeclared": 0.0 if seen.declared else -0.9,
-        "hour": 0.45 * math.log(audience.awake(seen.local_hour)),
+        # Who posts when nobody is there is forgotten when they come; a text is found later, whenever it was put there.
+        "hour": 0.0 if seen.seconds is None else 0.45 * math.log(audience.awake(seen.local_hour)),
     }
     if seen.seconds is None:
         parts["length"] = -0.25 * math.log(max(seen.words, 40) / audience.words) ** 2
