@@ -199,7 +199,7 @@ class Snapshot(Base):
 
     __tablename__ = "snapshots"
     snapshot_id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]  # rankings
+    name: Mapped[str]  # rankings | trend_signals | trending_topics
     day: Mapped[date]
     sha256: Mapped[str]
     rows: Mapped[int]
