@@ -31,6 +31,7 @@ from affiliate_empire.cli.services import Services
 from affiliate_empire.cli.witness import Agreement, Witness, compare
 from affiliate_empire.kernel.clock import SystemClock
 from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
+from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.kernel.money import dollars, to_cents
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.open import dagster_url, open_ledger
@@ -157,8 +158,7 @@ def feed_of_the_world(settings: Settings, inputs: DemoInputs) -> Path | None:
     if inputs.file is not None or inputs.address is None:
         return inputs.file
     copy = settings.home_path / "world" / "feed"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_bytes(ProductFeedClient(inputs.address).fetch())
+    save_whole(copy, ProductFeedClient(inputs.address).fetch())
     return copy
 
 
@@ -245,10 +245,10 @@ def drive_day(settings: Settings, day: date, out: Console) -> tuple[list[dict[st
                 stages.append({name: event[name] for name in ("stage", "seconds", "steps")})
                 counts = " · ".join(f"{value} {name}" for name, value in event.get("counts", {}).items())
                 out.print(f"  {event['at'][11:16]}  {event['stage']:<28} {event['seconds']:6.1f} s   {counts}")
-            elif event["event"] == "repeated":
-                repeated = sum(event["calls"].values())
             elif event["event"] == "note":
                 out.print(f"  {event['message']}", highlight=False, markup=False)
+            elif event["event"] == "repeated":
+                repeated = sum(event["calls"].values())
             elif event["event"] == "failed":
                 problem = event["message"]
     if process.returncode != 0:
@@ -392,8 +392,7 @@ def _home(settings: Settings, inputs: DemoInputs) -> Path:
     marker = settings.home_path / "demo.json"
     wanted = {"feed": inputs.address, "seed": inputs.seed, "full": inputs.full}
     if not marker.exists():
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps(wanted), "utf-8")
+        save_whole(marker, json.dumps(wanted).encode())
     if {"full": False} | json.loads(marker.read_text("utf-8")) == wanted:
         return settings.home
     return settings.home / inputs.slug

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click, Effect, Link, RejectedRow
 from affiliate_empire.operations.alerts import load_alerts
@@ -47,10 +46,7 @@ def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCal
 
 def save_page(page: str, path: Path) -> Path:
     """Write a report where an earlier one may lie; whoever reads it sees a whole page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_text(page, "utf-8")
-    os.replace(draft, path)
+    save_whole(path, page.encode())
     return path
 
 
