@@ -122,6 +122,31 @@ JOBS = _STAGES | {
     "close_day": _several("compute_roi", "decide_strategy", "report_day"),
 }
 
+# What the owner reads of each job; a schedule says the same and when.
+PURPOSES = {
+    "fetch_products": "Fetches the products of joined programmes and the day's exchange rates. Free.",
+    "observe_trends": "Asks Google what is searched for; the day goes on without it. Free.",
+    "rank_products": "Ranks the products by what a piece about them should earn. Free.",
+    "plan_day": "Plans the day's pieces: product, account, slot, prompt version. Planned once, then only read. Free.",
+    "write_content": "Writes scripts and blog posts. Costs cents; what is written already is not paid for again.",
+    "make_media": "Makes voices, stills, clips, thumbnails and videos. The dearest stage, bounded by the day's budget; "
+    "what is made already is not paid for again.",
+    "publish_pieces": "Posts what is due on one platform. Nothing is posted twice, and nothing of a day that is over.",
+    "sync_results": "Reads views, clicks, sales and costs as they stand now. Free.",
+    "compute_roi": "Computes what pieces earned and cost: by piece, day, platform, niche and prompt version. Free.",
+    "decide_strategy": "Decides what to make more of, with the evidence; in force from midnight. Free.",
+    "report_day": "Writes the owner's report of the day. Free.",
+    "discover_programs": "Asks the networks which programmes are joined, and on what terms. Free.",
+    "choose_tests": "Reads what trends and sends niches to test for a week. Free.",
+    "review_experiments": "Tests which prompt version is clicked more. Free.",
+    "report_week": "Writes the owner's report of the week. Free.",
+    "record_prompts": "Records prompt versions that are new in the library, so that they can be planned. Free.",
+    "score_prompts": "Adds up what each prompt version cost and earned so far. Free.",
+    "restate_roi": "Computes past days anew whose money has changed since. Free.",
+    "prepare_day": "A day from its ranking to its finished videos, in one run: made once, paid once.",
+    "close_day": "A day's books, decisions and report, in one run. Free.",
+}
+
 
 def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The graph with its resources.
@@ -134,17 +159,22 @@ def build_defs(settings: Settings | None = None, resource_overrides: Mapping[str
     today = settings.calendar.day_of(SystemClock().now())
     # From the first of January, so that the set of partitions changes its beginning once a year and not every night.
     first_day = settings.first_day or settings.first_partition(today).replace(month=1, day=1)
-    jobs = {name: dg.define_asset_job(name, selection) for name, selection in JOBS.items()}
+    jobs = {name: dg.define_asset_job(name, selection, description=PURPOSES[name]) for name, selection in JOBS.items()}
     return dg.Definitions(
-        assets=repartitioned(ASSETS, first_day=first_day, timezone=settings.timezone),
+        assets=labelled(repartitioned(ASSETS, first_day=first_day, timezone=settings.timezone), settings.label),
         asset_checks=CHECKS,
         jobs=list(jobs.values()),
-        schedules=build_schedules(settings),
+        schedules=build_schedules(settings, PURPOSES),
         sensors=build_sensors(settings, jobs),
         resources=_resources(settings, dict(resource_overrides or {})),
         # A process per step would cost more than the steps (ADR 0002); pieces are concurrent inside an asset.
         executor=dg.in_process_executor,
     )
+
+
+def labelled(assets: list[dg.AssetsDefinition], world: str) -> list[dg.AssetsDefinition]:
+    """The assets with a tag that says whether their numbers are SIMULATED or LIVE."""
+    return [each.map_asset_specs(lambda spec: spec.merge_attributes(tags={"world": world})) for each in assets]
 
 
 def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Model:
     name: str
     layer: str  # staging | intermediate | marts
     description: str
-    columns: dict[str, str]
+    columns: dict[str, tuple[str, str]]  # name → type and description
     models: tuple[str, ...]  # upstream models
     sources: tuple[str, ...]  # upstream lake assets
     partition_column: str | None
@@ -83,7 +83,7 @@ def load_models(project: Path) -> list[Model]:
             name=sql.stem,
             layer=sql.parent.name,
             description=" ".join(stated["description"].split()),
-            columns={column["name"]: column.get("description", "") for column in stated.get("columns", [])},
+            columns={each["name"]: (each["data_type"], each["description"]) for each in stated["columns"]},
             models=tuple(sorted({name for call, name in calls if call == "ref"})),
             sources=tuple(sorted({name for call, name in calls if call == "lake"})),
             partition_column=meta.get("partition_column"),

@@ -18,7 +18,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import from_micros
 from affiliate_empire.lake import Lake
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.operations.audit_day import spend_beyond_caps, unbalanced_books
+from affiliate_empire.operations.audit_day import budgets_looked_at, spend_beyond_caps, unbalanced_books
 from affiliate_empire.operations.export import (
     export_clicks,
     export_conversions,
@@ -40,6 +40,7 @@ from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 from affiliate_empire.warehouse import BuildReport, Model, Warehouse, load_models
 from assets.checks import claim_holds
 from assets.partitions import DAY_OF_PLATFORM, RESTATED_DAYS, SINCE, UNTIL, day
+from assets.pictures import bar_plot, in_dollars, listing, together
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, to_dagster_type
 from resources.warehouse import PROJECT
@@ -89,7 +90,13 @@ def platform_metrics(
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)
             for each in days_of(context)
         }
-    return dg.Output(frames, metadata={"problems": dg.MetadataValue.json(problems)})
+    # Counts are totals so far: of each post, the last.
+    last = together(frames).sort_values("observed_at").drop_duplicates("publication_id", keep="last")
+    views = last.groupby(last["definition"].str.split(".").str[0])["views"].sum().sort_values(ascending=False)
+    plot = bar_plot(views, title="Views by platform, as each counts them")
+    return dg.Output(
+        frames, metadata={"views": int(views.sum()), "views_by_platform": plot, "problems": listing(problems)}
+    )
 
 
 @dg.asset(
@@ -112,7 +119,15 @@ def clicks(
         frames = {
             str(each): export_clicks(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
         }
-    return dg.Output(frames, metadata={"human": sum(int(frame["human"].sum()) for frame in frames.values())})
+    hits = together(frames)
+    people = hits[hits["human"]]
+    hours = pd.to_datetime(people["clicked_at"], utc=True).dt.tz_convert(settings.timezone).dt.hour // 4 * 4
+    by_time = hours.value_counts().reindex(range(0, 24, 4), fill_value=0)
+    by_time.index = [f"{hour:02}:00 to {hour + 4:02}:00" for hour in by_time.index]
+    plot = bar_plot(by_time, title=f"Clicks of people by time of day in {settings.timezone}")
+    return dg.Output(
+        frames, metadata={"people": len(people), "bots_and_others": len(hits) - len(people), "people_by_time": plot}
+    )
 
 
 @dg.asset(
@@ -142,10 +157,14 @@ def conversions(
         frames = {
             str(each): export_conversions(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
         }
-    changed = sum(int(frame["commission_usd_change_micros"].sum()) for frame in frames.values())
+    changes = together(frames).groupby("kind")["commission_usd_change_micros"].sum()
     return dg.Output(
         frames,
-        metadata={"commission_change_usd": float(from_micros(changed)), "problems": dg.MetadataValue.json(problems)},
+        metadata={
+            "commission_change_usd": float(from_micros(int(changes.sum()))),
+            "commission_by_kind": bar_plot(changes, title="Change of commissions by kind of event", text=in_dollars),
+            "problems": listing(problems),
+        },
     )
 
 
@@ -165,20 +184,31 @@ def costs(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -
     """
     with failing_clearly():
         frames = {str(each): export_costs(each, ledger=ledger) for each in days_of(context)}
-    spent = sum(int(frame["cost_micros"].sum()) for frame in frames.values())
-    return dg.Output(frames, metadata={"spent_usd": float(from_micros(spent))})
+    spent = together(frames).groupby("vendor")["cost_micros"].sum().sort_values(ascending=False)
+    plot = bar_plot(spent, title="Spent by vendor", text=in_dollars)
+    return dg.Output(frames, metadata={"spent_usd": float(from_micros(int(spent.sum()))), "spent_by_vendor": plot})
 
 
 @dg.asset_check(asset=costs, blocking=True)
 def spend_within_caps(ledger: dg.ResourceParam[Ledger]) -> dg.AssetCheckResult:
     """No budget holds more than its cap: per run, day, month, vendor and niche."""
-    return claim_holds(spend_beyond_caps(ledger=ledger))
+    return claim_holds(
+        spend_beyond_caps(ledger=ledger),
+        looked_at=budgets_looked_at(ledger=ledger),
+        remedy="A vendor charged more than the price table says: what the cap covers stands still; mend "
+        "policy/prices.toml before the next day.",
+    )
 
 
 @dg.asset_check(asset=costs, blocking=True)
 def ledger_balances(ledger: dg.ResourceParam[Ledger]) -> dg.AssetCheckResult:
     """Budgets, reservations and effects add up to each other, to the micro."""
-    return claim_holds(unbalanced_books(ledger=ledger))
+    return claim_holds(
+        unbalanced_books(ledger=ledger),
+        looked_at=budgets_looked_at(ledger=ledger),
+        remedy="Stop spending with `empire pause all`, and compare the effects of `empire effects` with the vendors' "
+        "invoices.",
+    )
 
 
 # ---------------------------------------------------------------- the warehouse
@@ -223,7 +253,7 @@ def _spec(model: Model) -> dg.AssetSpec:
         dg.AssetDep(name, partition_mapping=_days_read(name, model) if mart else None)
         for name in sorted(_sources(model) if mart else model.sources)
     ]
-    columns = [dg.TableColumn(name, description=description) for name, description in model.columns.items()]
+    columns = [dg.TableColumn(name, type=kind, description=says) for name, (kind, says) in model.columns.items()]
     spec = dg.AssetSpec(
         model.name,
         deps=[*model.models, *lake],
@@ -328,6 +358,10 @@ def _tests_hold(name: str, report: BuildReport) -> dg.AssetCheckResult:
         passed=not failed,
         asset_key=name,
         check_name=TESTS_HOLD,
+        description=f"{len(tests)} tests hold."
+        if not failed
+        else "; ".join(f"{test}: {message}" for test, message in failed.items())
+        + " → Look at the rows that the test selects (dbt_models/), and mend what wrote them; reports wait for it.",
         metadata={"tests": len(tests), "failed": dg.MetadataValue.json(failed)},
     )
 
@@ -338,7 +372,16 @@ def _money(name: str, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     sums = {column.removesuffix("_micros"): rows[column].sum() for column in rows.columns if column.endswith("_micros")}
     if name == "revenue_lineage":
         sums.pop("piece_cost")  # repeated on each line of a piece: its sum means nothing
-    return {f"{column}_usd": float(from_micros(int(total))) for column, total in sums.items()}
+    plots = {
+        f"profit_by_{by}": bar_plot(
+            rows.groupby(by)["profit_micros"].sum().sort_values(ascending=False),
+            title=f"Profit by {by.replace('_', ' ')}",
+            text=in_dollars,
+        )
+        for by in ("platform", "prompt_version", "niche")
+        if {by, "profit_micros"} <= set(rows.columns)
+    }
+    return {f"{column}_usd": float(from_micros(int(total))) for column, total in sums.items()} | plots
 
 
 # A definition has one mapping of days per upstream asset: cohorts look ahead of their day, the calendar looks back.

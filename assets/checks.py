@@ -6,6 +6,8 @@ from datetime import date
 
 import dagster as dg
 
+_TOLD = 5  # problems in a check's own sentence; the metadata hold all
+
 
 def day_of(context: dg.AssetCheckExecutionContext) -> tuple[date | None, str | None]:
     """Day and platform of the run's partition; None where the check runs without one, which means all."""
@@ -17,10 +19,17 @@ def day_of(context: dg.AssetCheckExecutionContext) -> tuple[date | None, str | N
     return date.fromisoformat(key), None
 
 
-def claim_holds(problems: list[str]) -> dg.AssetCheckResult:
-    """Passed when there are no problems; the problems are shown otherwise."""
+def claim_holds(problems: list[str], *, looked_at: str, remedy: str) -> dg.AssetCheckResult:
+    """Passed when there are no problems; otherwise they are told, with what the owner can do.
+
+    Args:
+        problems: a sentence each, with the piece or account it is about.
+        looked_at: what was judged, with its number.
+        remedy: what to do about a problem, one sentence.
+    """
+    told = "; ".join(problems[:_TOLD]) + (f"; and {len(problems) - _TOLD} more." if len(problems) > _TOLD else "")
     return dg.AssetCheckResult(
         passed=not problems,
-        description="; ".join(problems[:5]) or None,
-        metadata={"problems": dg.MetadataValue.json(problems)},
+        description=f"{told} → {remedy}" if problems else f"It holds of {looked_at}.",
+        metadata={"looked_at": looked_at, "problems": dg.MetadataValue.json(problems)},
     )

@@ -10,7 +10,7 @@ from affiliate_empire.content.frames import Artifacts, Texts
 from affiliate_empire.effects import Effects
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
-from affiliate_empire.operations.audit_day import uncited_claims
+from affiliate_empire.operations.audit_day import texts_looked_at, uncited_claims
 from affiliate_empire.operations.export_artifacts import footage
 from affiliate_empire.operations.export_prompt_version import export_prompt_version
 from affiliate_empire.operations.make_clips import make_clips
@@ -33,6 +33,7 @@ from affiliate_empire.vendors.openai import OpenAIClient
 from affiliate_empire.vendors.runway import RunwayClient
 from assets.checks import claim_holds, day_of
 from assets.partitions import day, prompt_version
+from assets.pictures import first_words, gallery
 from assets.steps import failing_clearly, pieces_made, worked
 from resources.lake import Frames, to_dagster_type
 
@@ -60,7 +61,10 @@ _PROMPTS = dg.AssetDep("prompt_versions", partition_mapping=dg.AllPartitionMappi
     dagster_type=to_dagster_type(PromptVersions),
 )
 def prompt_versions(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
-    """A prompt version: its template, hash, parent and status. One row per version; never changes; free."""
+    """Prompt versions: template, hash, parent and status. One row per version.
+
+    Recorded when the library gets a new one, and never changed. Free.
+    """
     with failing_clearly():
         prepare_ledger(ledger=ledger)
         frames = {key: export_prompt_version(key, ledger=ledger) for key in context.partition_keys}
@@ -98,7 +102,15 @@ def scripts(
     def write(piece_id: str) -> object:
         return make_script(piece_id, ledger=ledger, effects=effects, writers=writers, moderator=openai, policy=policy)
 
-    yield from worked(context, write, kind="video", step="script", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+    yield from worked(
+        context,
+        write,
+        kind="video",
+        step="script",
+        ledger=ledger,
+        at_once=_OPENAI_AT_ONCE,
+        describe=lambda frames: {"first_words": first_words(frames)},
+    )
 
 
 @dg.asset(
@@ -131,7 +143,15 @@ def blog_posts(
     def write(piece_id: str) -> object:
         return make_post(piece_id, ledger=ledger, effects=effects, writers=writers, moderator=openai, policy=policy)
 
-    yield from worked(context, write, kind="post", step="post", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+    yield from worked(
+        context,
+        write,
+        kind="post",
+        step="post",
+        ledger=ledger,
+        at_once=_OPENAI_AT_ONCE,
+        describe=lambda frames: {"first_words": first_words(frames)},
+    )
 
 
 @dg.asset(
@@ -216,7 +236,7 @@ def video_clips(
         step=("still", "clip"),
         ledger=ledger,
         at_once=_OPENAI_AT_ONCE,
-        describe=_footage,
+        describe=lambda frames: _footage(frames) | {"stills_and_clips": gallery(frames, media)},
     )
 
 
@@ -225,7 +245,7 @@ def _footage(frames: Iterable[pd.DataFrame]) -> dict[str, Any]:
     return {
         "clips": dg.MetadataValue.json(made_by),
         "stood_in": len(stood_in),
-        "stood_in_clips": dg.MetadataValue.json(stood_in),
+        **({"stood_in_clips": dg.MetadataValue.json(stood_in)} if stood_in else {}),
     }
 
 
@@ -256,7 +276,15 @@ def thumbnails(
     def draw(piece_id: str) -> object:
         return make_thumbnail(piece_id, ledger=ledger, effects=effects, openai=openai, media=media, policy=policy)
 
-    yield from worked(context, draw, kind="video", step="thumbnail", ledger=ledger, at_once=_OPENAI_AT_ONCE)
+    yield from worked(
+        context,
+        draw,
+        kind="video",
+        step="thumbnail",
+        ledger=ledger,
+        at_once=_OPENAI_AT_ONCE,
+        describe=lambda frames: {"thumbnails": gallery(frames, media)},
+    )
 
 
 @dg.asset(
@@ -276,12 +304,23 @@ def videos(
     policy: dg.ResourceParam[Policy],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
-    """Finished 9:16 videos that passed quality control. One row per video piece; free, kept until an input changes."""
+    """Finished 9:16 videos that passed quality control. One row per video piece.
+
+    Rendered when their parts are there and kept until one of them changes. Free but for the processor's time.
+    """
 
     def render(piece_id: str) -> object:
         return render_video(piece_id, ledger=ledger, media=media, profile=settings.render_profile.value, policy=policy)
 
-    yield from worked(context, render, kind="video", step="video", ledger=ledger, at_once=_RENDERS_AT_ONCE)
+    yield from worked(
+        context,
+        render,
+        kind="video",
+        step="video",
+        ledger=ledger,
+        at_once=_RENDERS_AT_ONCE,
+        describe=lambda frames: {"a_frame_of_each": gallery(frames, media)},
+    )
 
 
 @dg.asset_check(asset=scripts, blocking=True, name="facts_cited")
@@ -289,7 +328,7 @@ def scripts_cite_facts(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
 ) -> dg.AssetCheckResult:
     """No script says of a product what no cited fact says."""
-    return claim_holds(uncited_claims(day_of(context)[0], "video", ledger=ledger, policy=policy))
+    return _facts_are_cited(context, "video", ledger, policy)
 
 
 @dg.asset_check(asset=blog_posts, blocking=True, name="facts_cited")
@@ -297,4 +336,16 @@ def blog_posts_cite_facts(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
 ) -> dg.AssetCheckResult:
     """No post says of a product what no cited fact says."""
-    return claim_holds(uncited_claims(day_of(context)[0], "post", ledger=ledger, policy=policy))
+    return _facts_are_cited(context, "post", ledger, policy)
+
+
+def _facts_are_cited(
+    context: dg.AssetCheckExecutionContext, kind: str, ledger: Ledger, policy: Policy
+) -> dg.AssetCheckResult:
+    each, _ = day_of(context)
+    return claim_holds(
+        uncited_claims(each, kind, ledger=ledger, policy=policy),
+        looked_at=texts_looked_at(each, kind, ledger=ledger),
+        remedy="Nothing is made of this day until it holds: mend the prompt version's rules, and have the day planned "
+        "anew.",
+    )

@@ -16,6 +16,7 @@ from affiliate_empire.vendors.ecb import ECBClient
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient
 from assets.partitions import day, week
+from assets.pictures import bar_plot, listing, together
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, LakeIOManager, to_dagster_type
 
@@ -48,7 +49,15 @@ def affiliate_programs(
                 frames[str(monday)] = lake.lake.read("affiliate_programs", str(monday))
             else:
                 frames[str(monday)] = sync_programs(ledger=ledger, impact=impact, clock=clock, policy=policy)
-    return dg.Output(frames, metadata={"eligible": sum(int(frame["eligible"].sum()) for frame in frames.values())})
+    programs = together(frames)
+    rates = programs.set_index("name")["commission_rate"].mul(100)
+    return dg.Output(
+        frames,
+        metadata={
+            "eligible": int(programs["eligible"].sum()),
+            "commission": bar_plot(rates, title="Commission of a sale", text="{:.1f} %".format),
+        },
+    )
 
 
 @dg.asset(
@@ -92,7 +101,8 @@ def products(
             )
             frames[str(each)] = synced.products
             counts = {"programs": synced.programs, "rejected_rows": len(synced.rejected)}
-    return dg.Output(frames, metadata=counts)
+    by_niche = bar_plot(together(frames)["niche"].value_counts(), title="Products by niche")
+    return dg.Output(frames, metadata=counts | {"products_by_niche": by_niche})
 
 
 @dg.asset(
@@ -123,4 +133,4 @@ def exchange_rates(
     frames = {key: sync.rates for key, sync in synced.items()}
     fixings = sorted({str(fixing) for frame in frames.values() for fixing in frame["fixing_day"]})
     problems = [sync.problem for sync in synced.values() if sync.problem]
-    return dg.Output(frames, metadata={"fixings": ", ".join(fixings), "problems": dg.MetadataValue.json(problems)})
+    return dg.Output(frames, metadata={"fixings": ", ".join(fixings), "problems": listing(problems)})

@@ -7,7 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.kernel.money import to_micros
+from affiliate_empire.kernel.money import from_micros, to_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.decide_strategy import load_strategy
@@ -22,6 +22,7 @@ from affiliate_empire.ranking import RankedProducts, TrendingTopics, TrendSignal
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.google_trends import GoogleTrendsClient
 from assets.partitions import day, week
+from assets.pictures import bar_plot, listing, together
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, to_dagster_type
 
@@ -67,17 +68,13 @@ def trend_signals(
                 clock=clock,
                 rule=policy.trend_rule,
             )
-    signals = pd.concat(frames.values(), ignore_index=True)
-    rising = signals.dropna(subset="rise").nlargest(5, "rise")
+    signals = together(frames)
+    rises = signals.set_index("keyword")["rise"].mul(100).sort_values(ascending=False)
     return dg.Output(
         frames,
         metadata={
             "sources": ", ".join(f"{source}: {terms}" for source, terms in Counter(signals["source"]).items()),
-            "rising": dg.MetadataValue.md(
-                "\n".join(
-                    f"- {keyword}: {rise:+.0%}" for keyword, rise in zip(rising["keyword"], rising["rise"], strict=True)
-                )
-            ),
+            "rising": bar_plot(rises, title="Rise of searches over the four weeks before", text="{:+.0f} %".format),
         },
     )
 
@@ -118,14 +115,14 @@ def trending_topics(
             )
             for monday in days_of(context)
         }
-    topics = pd.concat(frames.values(), ignore_index=True)
+    topics = together(frames)
     tested = topics[topics["on_test"]]
     return dg.Output(
         frames,
         metadata={
             "matched": int(topics["niche"].ne("").sum()),
             "on_test": ", ".join(tested["niche"].unique()) or "none",
-            "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in tested["reason"].unique())),
+            "reasons": listing(tested["reason"].unique()),
         },
     )
 
@@ -164,7 +161,7 @@ def rankings(
             ranked = rank(products[str(each)], performance, trends, as_of=each, policy=policy, rates=rates)
             keep_snapshot("rankings", each, ranked, ledger=ledger, media=media, at=clock.now())
             frames[str(each)] = ranked
-    everything = pd.concat(frames.values(), ignore_index=True)
+    everything = together(frames)
     observed = everything["trend_as_of"].max()
     return dg.Output(
         frames,
@@ -174,6 +171,11 @@ def rankings(
             if pd.isna(observed)
             else f"{observed:%Y-%m-%d %H:%M} UTC",
             "moved_by_trends": int(everything["trend"].ne(1).sum()),
+            "best": bar_plot(
+                everything[everything["eligible"]].set_index("title")["score"].head(6),
+                title="Score of the best",
+                text="{:.2f}".format,
+            ),
         },
     )
 
@@ -197,7 +199,7 @@ with warnings.catch_warnings():
         with failing_clearly():
             prepare_ledger(ledger=ledger)
             found = load_strategy(clock.now(), ledger=ledger)
-        reasons = dg.MetadataValue.md("\n".join(f"- {reason}" for reason in found.reasons))
+        reasons = listing(found.reasons)
         return dg.ObserveResult(
             asset_key="strategy",
             data_version=dg.DataVersion(found.sha256),
@@ -248,6 +250,13 @@ def content_plan(
             )
             for each in days_of(context)
         }
-    pieces = sum(len(frame) for frame in frames.values())
-    explored = sum(int((frame["arm"] == "explore").sum()) for frame in frames.values())
-    return dg.Output(frames, metadata={"pieces": pieces, "explore": explored})
+    pieces = together(frames)
+    return dg.Output(
+        frames,
+        metadata={
+            "pieces": len(pieces),
+            "explore": int(pieces["arm"].eq("explore").sum()),
+            "at_most_usd": float(from_micros(int(pieces["max_cost_micros"].sum()))),
+            "pieces_by_platform": bar_plot(pieces["platform"].value_counts(), title="Pieces by platform"),
+        },
+    )

@@ -1,5 +1,7 @@
 """Optimization: what to make more of, decided from what pieces cost and earned, with the evidence."""
 
+import math
+
 import dagster as dg
 import pandas as pd
 
@@ -14,6 +16,7 @@ from affiliate_empire.optimization import Decisions
 from affiliate_empire.optimization.frames import PromptScorecards
 from affiliate_empire.settings import Settings
 from assets.partitions import DAY_BEFORE, day, prompt_version
+from assets.pictures import bar_plot, in_dollars, listing, together
 from assets.steps import days_of, failing_clearly
 from resources.lake import Frames, to_dagster_type
 
@@ -49,8 +52,15 @@ def experiment_results(
             str(each): review_experiments(each, ledger=ledger, clock=clock, calendar=settings.calendar)
             for each in days_of(context)
         }
-    decided = sum(int((frame["decision"] != "continue").sum()) for frame in frames.values())
-    return dg.Output(frames, metadata={"decided": decided})
+    pairs = together(frames)
+    lifts = (pairs["log_lift"].map(math.expm1) * 100).set_axis(pairs["arm_b"] + " over " + pairs["arm_a"])
+    return dg.Output(
+        frames,
+        metadata={
+            "decided": int(pairs["decision"].ne("continue").sum()),
+            "lift": bar_plot(lifts, title="Click-through rate of one over the other", text="{:+.0f} %".format),
+        },
+    )
 
 
 def _decided(
@@ -68,8 +78,16 @@ def _decided(
         else evening.decisions[evening.decisions["subject"] == subject].reset_index(drop=True)
         for key, evening in evenings.items()
     }
-    reasons = "\n".join(f"- {reason}" for frame in frames.values() for reason in frame["reason"])
-    return dg.Output(frames, metadata={"reasons": dg.MetadataValue.md(reasons)})
+    decisions = together(frames)
+    expected = decisions.set_index("key")["profit_per_piece_micros"].sort_values(ascending=False)
+    return dg.Output(
+        frames,
+        metadata={
+            "moved": int(decisions["weight_after"].sub(decisions["weight_before"]).abs().gt(0.01).sum()),
+            "expected_profit": bar_plot(expected, title="Expected profit per mature piece", text=in_dollars),
+            "reasons": listing(decisions["reason"]),
+        },
+    )
 
 
 @dg.asset(
@@ -148,7 +166,10 @@ def strategy_decision(
     dagster_type=to_dagster_type(PromptScorecards),
 )
 def prompt_scorecards(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
-    """What a prompt version cost and earned so far. One row per version; free; nothing depends on it."""
+    """What a prompt version cost and earned so far. One row per version.
+
+    As of its run, every evening; nothing depends on it. Free.
+    """
     with failing_clearly():
         traces = {key: trace_prompt(key, ledger=ledger) for key in context.partition_keys}
     frames: Frames = {

@@ -6,13 +6,20 @@ from typing import Any
 import dagster as dg
 
 from affiliate_empire.analytics.frames import Publications
-from affiliate_empire.effects import Effects
+from affiliate_empire.effects import EffectParked, Effects, Paused, QuotaRefused
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
-from affiliate_empire.operations.audit_day import duplicate_publications, quota_overruns, undisclosed_publications
+from affiliate_empire.operations.audit_day import (
+    duplicate_publications,
+    posts_looked_at,
+    quota_overruns,
+    undisclosed_publications,
+)
 from affiliate_empire.operations.export import export_publications
 from affiliate_empire.operations.post_to_blog import BlogPoster
+from affiliate_empire.operations.post_to_instagram import InstagramPoster
+from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import is_due, publish_piece, reconcile_publications
@@ -20,22 +27,28 @@ from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, wor
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.errors import AccountRestricted, QuotaExhausted
 from affiliate_empire.vendors.impact import ImpactClient
+from affiliate_empire.vendors.instagram import InstagramClient
+from affiliate_empire.vendors.tiktok import TikTokClient
 from affiliate_empire.vendors.youtube import YouTubeClient
 from assets.checks import claim_holds, day_of
 from assets.partitions import DAY_OF_PLATFORM, day_and_platform
+from assets.pictures import listing, together
 from assets.steps import failing_clearly, multi_keys_of, outcome, pieces_made, pieces_made_of
 from resources.lake import Frames, to_dagster_type
 
 # An account's posts follow one another: its rolling window is judged post by post.
 _POSTS_AT_ONCE = 1
+# One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
+_HOLDING = (Paused, AccountRestricted, EffectParked, QuotaRefused, QuotaExhausted)
 
 
 @dg.asset(
     partitions_def=day_and_platform,
     deps=[dg.AssetDep(made, partition_mapping=DAY_OF_PLATFORM) for made in ("videos", "thumbnails", "blog_posts")],
     group_name="publishing",
-    kinds={"youtube", "git", "parquet"},
+    kinds={"youtube", "tiktok", "instagram"},
     owners=["team:growth"],
     io_manager_key="lake",
     dagster_type=to_dagster_type(Publications),
@@ -47,6 +60,8 @@ def publications(
     effects: dg.ResourceParam[Effects],
     clock: dg.ResourceParam[Clock],
     youtube: dg.ResourceParam[YouTubeClient],
+    tiktok: dg.ResourceParam[TikTokClient],
+    instagram: dg.ResourceParam[InstagramClient],
     blog: dg.ResourceParam[BlogClient],
     impact: dg.ResourceParam[ImpactClient],
     media: dg.ResourceParam[MediaStore],
@@ -60,6 +75,10 @@ def publications(
 
     posters: dict[str, Poster] = {
         "youtube": YouTubePoster(youtube, clock=clock, media=media, policy=policy),
+        "tiktok": TikTokPoster(tiktok, clock=clock, media=media, policy=policy, route=settings.tiktok_route),
+        "instagram": InstagramPoster(
+            instagram, clock=clock, media=media, policy=policy, media_public_url=settings.media_public_url
+        ),
         "blog": BlogPoster(blog, clock=clock, policy=policy),
     }
 
@@ -83,9 +102,19 @@ def publications(
             reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
-            done.append(work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE))
+            done.append(
+                work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE, holding=_HOLDING)
+            )
             frames[key] = export_publications(each, ledger=ledger, platform=platform)
-    yield dg.Output(frames, metadata={"posts": sum(map(len, frames.values())), **outcome(done)})
+    for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):
+        context.log.warning(reason)
+    posts = together(frames)
+    links = [f"[{title}]({url})" for title, url in zip(posts["title"], posts["url"], strict=True)]
+    hubs = [f"{settings.tracking_url}/h/{account.partition(':')[2]}" for account in posts["account_id"].unique()]
+    yield dg.Output(
+        frames,
+        metadata={"posts": len(posts), **outcome(done), "links": listing(links), "hub_pages": listing(hubs)},
+    )
     yield pieces_made_of(done)
 
 
@@ -97,7 +126,12 @@ def every_piece_discloses(
     policy: dg.ResourceParam[Policy],
 ) -> dg.AssetCheckResult:
     """Every post discloses: in its text, by the platform's own flags, and (videos) in picture and voice."""
-    return claim_holds(undisclosed_publications(*day_of(context), ledger=ledger, media=media, policy=policy))
+    return claim_holds(
+        undisclosed_publications(*day_of(context), ledger=ledger, media=media, policy=policy),
+        looked_at=posts_looked_at(*day_of(context), ledger=ledger),
+        remedy="Take the post down or add what is missing at the platform at once, and stop the account until the "
+        "cause is known: `empire pause account:ID`.",
+    )
 
 
 @dg.asset_check(asset=publications, blocking=True)
@@ -105,7 +139,11 @@ def no_duplicate_publication(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]
 ) -> dg.AssetCheckResult:
     """No piece was posted twice on an account, no post is claimed twice, and every act of posting is recorded."""
-    return claim_holds(duplicate_publications(*day_of(context), ledger=ledger))
+    return claim_holds(
+        duplicate_publications(*day_of(context), ledger=ledger),
+        looked_at=posts_looked_at(*day_of(context), ledger=ledger),
+        remedy="Stop the account with `empire pause account:ID`, look at its page, and take down what is there twice.",
+    )
 
 
 @dg.asset_check(asset=publications, blocking=True)
@@ -113,4 +151,9 @@ def slots_within_quota(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], policy: dg.ResourceParam[Policy]
 ) -> dg.AssetCheckResult:
     """No account posted more often than its rolling window allows."""
-    return claim_holds(quota_overruns(*day_of(context), ledger=ledger, policy=policy))
+    return claim_holds(
+        quota_overruns(*day_of(context), ledger=ledger, policy=policy),
+        looked_at=posts_looked_at(*day_of(context), ledger=ledger),
+        remedy="Nothing more is posted there until its window has room: look whether somebody posts by hand, or "
+        "whether policy/platforms.toml is outdated.",
+    )

@@ -66,10 +66,17 @@ def pieces_made(asset: str) -> dg.AssetCheckSpec:
 def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
     """The check ``pieces_made`` of a step, with the reasons of what was quarantined."""
     works = list(done)
+    made, total = sum(len(work.made) for work in works), sum(work.total for work in works)
+    quarantined = _quarantined(works)
+    said = [f"{made} of {total} pieces were made.", *(f"{piece}: {reason}" for piece, reason in quarantined.items())]
+    passed = all(work.healthy for work in works)
+    if not passed:
+        said.append("→ They stay out of the day; when their reasons look alike, mend the prompt or the product.")
     return dg.AssetCheckResult(
         check_name="pieces_made",
-        passed=all(work.healthy for work in works),
-        metadata={"quarantined": dg.MetadataValue.json(_quarantined(works))},
+        passed=passed,
+        description=" ".join(said),
+        metadata={"made": made, "quarantined": dg.MetadataValue.json(quarantined)},
     )
 
 
@@ -81,9 +88,9 @@ def outcome(done: Iterable[PiecesWorked]) -> dict[str, Any]:
     held = {piece: reason for work in works for piece, reason in work.held.items()}
     return {
         "quarantined": len(quarantined),
-        "quarantine_reasons": dg.MetadataValue.json(quarantined),
+        **({"quarantine_reasons": dg.MetadataValue.json(quarantined)} if quarantined else {}),
         "missed": len(missed),
-        "missed_pieces": dg.MetadataValue.json(missed),
+        **({"missed_pieces": dg.MetadataValue.json(missed)} if missed else {}),
         **({"held": dg.MetadataValue.json(held)} if held else {}),
     }
 

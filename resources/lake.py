@@ -11,13 +11,17 @@ import dagster as dg
 import pandas as pd
 from pydantic import PrivateAttr
 
+from affiliate_empire.kernel.files import OutOfSpace
 from affiliate_empire.lake import Lake
 
 Frames = dict[str, pd.DataFrame]
 """What a partitioned asset returns and takes: partition key → frame. One run may hold several partitions."""
 
-_PREVIEW_ROWS = 5
-_PREVIEW_COLUMNS = 10
+SHOWN_AT_ONCE = 1000
+"""The UI shows Markdown of fewer characters in the page at once, and more behind a link (dagster-webserver 1.13)."""
+
+_PREVIEW_ROWS, _PREVIEW_COLUMNS = 5, 6
+_PREVIEW_CELL = 28  # characters
 
 
 class FrameType(dg.DagsterType):
@@ -122,12 +126,15 @@ class LakeIOManager(dg.ConfigurableIOManager):
         rows, paths, preview = 0, [], None
         for key in keys:
             frame = conform(frames[key])
-            paths.append(self.lake.write(asset, key, frame))
+            try:
+                paths.append(self.lake.write(asset, key, frame))
+            except OutOfSpace as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             rows += len(frame)
             preview = frame
         metadata: dict[str, Any] = {"dagster/row_count": rows, "world": self.label, "path": str(paths[-1])}
         if preview is not None and len(preview):
-            metadata["preview"] = dg.MetadataValue.md(_markdown(preview.head(_PREVIEW_ROWS).iloc[:, :_PREVIEW_COLUMNS]))
+            metadata["preview"] = dg.MetadataValue.md(_preview(preview))
         context.add_output_metadata(metadata)
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -137,11 +144,20 @@ class LakeIOManager(dg.ConfigurableIOManager):
         return {key: self.lake.read(asset, key) for key in context.asset_partition_keys}
 
 
-def _markdown(frame: pd.DataFrame) -> str:
-    def cell(value: object) -> str:
+def _preview(frame: pd.DataFrame) -> str:
+    """The first rows and as many of the first columns as are shown at once."""
+    head = frame.head(_PREVIEW_ROWS)
+    tables = (_markdown(head.iloc[:, :width], cell=_PREVIEW_CELL) for width in range(_PREVIEW_COLUMNS, 0, -1))
+    return next((table for table in tables if len(table) < SHOWN_AT_ONCE), "")
+
+
+def _markdown(frame: pd.DataFrame, *, cell: int = 80) -> str:
+    """A frame as a table whose cells are cut to so many characters."""
+
+    def cut(value: object) -> str:
         text = str(value).replace("|", "\\|").replace("\n", " ")
-        return text if len(text) <= 80 else text[:79] + "…"
+        return text if len(text) <= cell else text[: cell - 1] + "…"
 
     lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + " --- |" * len(frame.columns)]
-    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in frame.itertuples(index=False, name=None)]
+    lines += ["| " + " | ".join(map(cut, row)) + " |" for row in frame.itertuples(index=False, name=None)]
     return "\n".join(lines)

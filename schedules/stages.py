@@ -7,7 +7,7 @@ made up for by ``sensors.stages``, as far as that makes sense.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,15 +19,21 @@ from affiliate_empire.settings import Settings
 from assets.readiness import Readiness
 
 
-def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Every schedule, in the owner's timezone; running from the start only on autopilot."""
+def build_schedules(settings: Settings, purposes: Mapping[str, str]) -> list[dg.ScheduleDefinition]:
+    """Every schedule, in the owner's timezone; running from the start only on autopilot.
+
+    Args:
+        settings: the timezone, and whether it is on autopilot.
+        purposes: what each job does, by its name.
+    """
     status = dg.DefaultScheduleStatus.RUNNING if settings.autopilot else dg.DefaultScheduleStatus.STOPPED
     common: dict[str, Any] = {"execution_timezone": settings.timezone, "default_status": status}
-    return [*(_of_stage(stage, common) for stage in TIMETABLE), _scorecards(common)]
+    stages = [_of_stage(stage, _says(stage, purposes[stage.job]), common) for stage in TIMETABLE]
+    return [*stages, _scorecards(purposes["score_prompts"], common)]
 
 
-def _of_stage(stage: Stage, common: dict[str, Any]) -> dg.ScheduleDefinition:
-    @dg.schedule(name=stage.schedule, cron_schedule=stage.cron, job_name=stage.job, description=_says(stage), **common)
+def _of_stage(stage: Stage, says: str, common: dict[str, Any]) -> dg.ScheduleDefinition:
+    @dg.schedule(name=stage.schedule, cron_schedule=stage.cron, job_name=stage.job, description=says, **common)
     def tick(
         context: dg.ScheduleEvaluationContext, clock: dg.ResourceParam[Clock], settings: dg.ResourceParam[Settings]
     ) -> dg.SkipReason | Sequence[dg.RunRequest]:
@@ -57,12 +63,12 @@ def _of_stage(stage: Stage, common: dict[str, Any]) -> dg.ScheduleDefinition:
     return tick
 
 
-def _scorecards(common: dict[str, Any]) -> dg.ScheduleDefinition:
+def _scorecards(purpose: str, common: dict[str, Any]) -> dg.ScheduleDefinition:
     @dg.schedule(
         name="daily_scorecards",
         cron_schedule="0 21 * * *",
         job_name="score_prompts",
-        description="21:00: what each prompt version cost and earned so far, a run per version.",
+        description=f"21:00, a run per version: {purpose}",
         **common,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.SkipReason | Sequence[dg.RunRequest]:
@@ -84,7 +90,7 @@ def _is_of_another_day(scheduled: datetime, now: datetime, calendar: BusinessCal
     )
 
 
-def _says(stage: Stage) -> str:
+def _says(stage: Stage, purpose: str) -> str:
     """The schedule as the owner reads it."""
     days = (
         ""
@@ -92,6 +98,10 @@ def _says(stage: Stage) -> str:
         else f"{('Mon', 'Tues', 'Wednes', 'Thurs', 'Fri', 'Satur', 'Sun')[stage.weekday]}day "
     )
     again = f", then at {', '.join(f'{hour}:{stage.at:%M}' for hour in stage.hours)}" if len(stage.hours) < 12 else ""
-    every = "Every hour" if len(stage.hours) >= 12 else f"{days}{stage.at:%H:%M}{again if stage.hours else ''}"
-    waits = " It waits for the day's inputs." if stage.waits else " It takes what is there."
-    return f"{every}: {stage.job.replace('_', ' ')}.{waits}"
+    every = (
+        f"Every hour at :{stage.at:%M}"
+        if len(stage.hours) >= 12
+        else f"{days}{stage.at:%H:%M}{again if stage.hours else ''}"
+    )
+    waits = "Waits until its inputs of the day are there." if stage.waits else "Takes what is there."
+    return f"{every}: {purpose} {waits}"

@@ -17,11 +17,11 @@ class Publications(pa.DataFrameModel):
     publication_id: Series[str] = pa.Field(unique=True, description="derived from piece and account")
     piece_id: Series[str] = pa.Field(description="the piece that was posted")
     account_id: Series[str] = pa.Field(description="youtube:gearlab")
-    platform: Series[str] = pa.Field()
+    platform: Series[str] = pa.Field(description="youtube, tiktok, instagram or blog")
     day: Series[object] = pa.Field(description="business day (date) of the plan: the cohort")
     remote_id: Series[str] = pa.Field(description="the platform's id of the post")
     url: Series[str] = pa.Field(description="where it is seen")
-    title: Series[str] = pa.Field()
+    title: Series[str] = pa.Field(description="as it went out")
     description: Series[str] = pa.Field(description="as it went out, disclosure first")
     disclosures: Series[str] = pa.Field(description="labels set at the platform, as JSON")
     slot_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="planned instant (UTC)")
@@ -38,13 +38,13 @@ class Publications(pa.DataFrameModel):
 class PlatformMetrics(pa.DataFrameModel):
     """What a platform counted. One row per publication and moment of observation; counts are totals so far."""
 
-    publication_id: Series[str] = pa.Field()
+    publication_id: Series[str] = pa.Field(description="the post that was counted")
     observed_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="when it was read (UTC)")
     day: Series[object] = pa.Field(description="business day of the observation (date)")
     definition: Series[str] = pa.Field(description="what the platform counted as a view then: youtube.views@2026-08-24")
-    views: Series[int] = pa.Field(ge=0)
-    likes: Series[int] = pa.Field(ge=0)
-    comments: Series[int] = pa.Field(ge=0)
+    views: Series[int] = pa.Field(ge=0, description="total so far, by that definition")
+    likes: Series[int] = pa.Field(ge=0, description="total so far")
+    comments: Series[int] = pa.Field(ge=0, description="total so far")
     shares: Series[pd.Int64Dtype] = pa.Field(ge=0, nullable=True, description="empty: not told, or not yet")
     engaged_views: Series[pd.Int64Dtype] = pa.Field(
         ge=0, nullable=True, description="views beyond the first moment; days late"
@@ -69,7 +69,7 @@ class Clicks(pa.DataFrameModel):
     human: Series[bool] = pa.Field(description="neither bot nor HEAD request nor prefetch")
     duplicate: Series[bool] = pa.Field(description="the same visitor on the same link shortly before")
     flags: Series[str] = pa.Field(description="bot, head, prefetch, duplicate: those that apply, comma-separated")
-    referrer: Series[str] = pa.Field()
+    referrer: Series[str] = pa.Field(description="the page that the visitor says to come from; often empty")
     visitor_hash: Series[str] = pa.Field(description="anonymous after the day's salt is gone")
 
     class Config:
@@ -83,10 +83,13 @@ class Conversions(pa.DataFrameModel):
 
     event_id: Series[str] = pa.Field(unique=True, description="derived from the unique key: a repeat is the same event")
     conversion_id: Series[str] = pa.Field(description="the transaction line: impact:1001.5523.118")
-    network: Series[str] = pa.Field()
+    network: Series[str] = pa.Field(description="who told: impact")
     transaction_id: Series[str] = pa.Field(description="the network's id")
     line_id: Series[str] = pa.Field(description="empty where a transaction is one line")
-    kind: Series[str] = pa.Field(isin=["pending", "approved", "reversed", "adjusted", "paid"])
+    kind: Series[str] = pa.Field(
+        isin=["pending", "approved", "reversed", "adjusted", "paid"],
+        description="what happened to the transaction line",
+    )
     state: Series[str] = pa.Field(isin=["pending", "approved", "reversed", "paid"], description="after this event")
     click_id: Series[str] = pa.Field(nullable=True, description="our sub-id as it came back; empty: unattributed")
     program_id: Series[str] = pa.Field(nullable=True, description="impact:1001")
@@ -104,7 +107,7 @@ class Conversions(pa.DataFrameModel):
     occurred_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="when the sale happened (UTC)")
     observed_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, description="when we learned of it (UTC)")
     day: Series[object] = pa.Field(description="business day of the observation (date)")
-    source: Series[str] = pa.Field(isin=["push", "poll"])
+    source: Series[str] = pa.Field(isin=["push", "poll"], description="whether the network called us or we asked it")
 
     class Config:
         strict = True
@@ -115,15 +118,17 @@ class Conversions(pa.DataFrameModel):
 class Costs(pa.DataFrameModel):
     """What vendors charged. One row per cost line; a lost reply stands at the most it can have cost."""
 
-    effect_id: Series[str] = pa.Field(unique=True)
+    effect_id: Series[str] = pa.Field(unique=True, description="the paid act that the line is about")
     day: Series[object] = pa.Field(description="business day whose budget it belongs to (date)")
-    piece_id: Series[str] = pa.Field(nullable=True)
-    niche: Series[str] = pa.Field(nullable=True)
-    vendor: Series[str] = pa.Field()
+    piece_id: Series[str] = pa.Field(
+        nullable=True, description="the piece it was paid for; empty where it was for none"
+    )
+    niche: Series[str] = pa.Field(nullable=True, description="niche of the piece")
+    vendor: Series[str] = pa.Field(description="who charges: openai, anthropic, elevenlabs, pika, runway")
     operation: Series[str] = pa.Field(description="what was asked for")
     state: Series[str] = pa.Field(description="settled, refused (charged all the same), lost (booked at its maximum)")
-    cost_micros: Series[int] = pa.Field(ge=0)
-    currency: Series[str] = pa.Field(isin=["USD"])
+    cost_micros: Series[int] = pa.Field(ge=0, description="charged, in micros of a US dollar")
+    currency: Series[str] = pa.Field(isin=["USD"], description="of cost_micros: always US dollars")
     price_version: Series[str] = pa.Field(nullable=True, description="the price table it was reckoned by")
     settled_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC, nullable=True, description="UTC")
 

@@ -20,7 +20,7 @@ from affiliate_empire.effects import State
 from affiliate_empire.effects.report import exceeded, imbalances
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Account, Artifact, Budget, Effect, Piece, Publication, QuotaUse
 from affiliate_empire.media.quality import LABEL_LIKENESS
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.publish_piece import OPERATION
@@ -157,6 +157,28 @@ def quota_overruns(day: date | None, platform: str | None, *, ledger: Ledger, po
                     f"{account} used {used} of {rule.limit} {quota} in the window that ends at {at:%H:%M} UTC."
                 )
     return problems
+
+
+def posts_looked_at(day: date | None, platform: str | None, *, ledger: Ledger) -> str:
+    """What the claims about posts are judged on, as a person reads it: ``2 posts on youtube of 2026-11-21``."""
+    number = len(_publications(day, platform, ledger))
+    return f"{number} {'post' if number == 1 else 'posts'} on {platform or 'all platforms'} of {day or 'all days'}"
+
+
+def texts_looked_at(day: date | None, kind: str, *, ledger: Ledger) -> str:
+    """What the claims about facts are judged on: ``4 scripts of 2026-11-21``; ``kind`` is ``video`` or ``post``."""
+    step = "script" if kind == "video" else "post"
+    number = sum(piece.status == "planned" for piece, _ in _documents(day, step, ledger))
+    return f"{number} {step if number == 1 else step + 's'} of {day or 'all days'}"
+
+
+def budgets_looked_at(*, ledger: Ledger) -> str:
+    """What the claims about money are judged on: ``7 budgets with $1.06 in their days``."""
+    used = func.coalesce(func.sum(Budget.reserved_micros + Budget.spent_micros), 0)
+    with ledger.begin() as session:
+        number = session.scalar(select(func.count()).select_from(Budget)) or 0
+        micros = session.scalar(select(used).where(Budget.scope.startswith("day:"))) or 0
+    return f"{number} budgets; {dollars(int(micros))} reserved and spent in those of days"
 
 
 def _spoken_texts(day: date | None, ledger: Ledger) -> defaultdict[str, str]:

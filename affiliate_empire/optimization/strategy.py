@@ -53,7 +53,7 @@ _NICHE_HALVED, _NICHE_RAISED, _NICHE_SURE = 0.5, 1.25, 0.9
 class Decisions(pa.DataFrameModel):
     """What was decided about each prompt version, niche and platform. One row per subject and key."""
 
-    subject: Series[str] = pa.Field(isin=["prompt", "niche", "platform"])
+    subject: Series[str] = pa.Field(isin=["prompt", "niche", "platform"], description="what the decision is about")
     key: Series[str] = pa.Field(description="the prompt version, niche or platform")
     pieces: Series[int] = pa.Field(ge=0, description="published pieces in the window")
     clicks: Series[int] = pa.Field(ge=0, description="human clicks")
@@ -63,8 +63,8 @@ class Decisions(pa.DataFrameModel):
     profit_per_piece_micros: Series[int] = pa.Field(description="expected of a mature piece, shrunken by evidence")
     low_micros: Series[int] = pa.Field(description="lower end of the 80 % interval")
     high_micros: Series[int] = pa.Field(description="upper end of the 80 % interval")
-    weight_before: Series[float] = pa.Field(ge=0)
-    weight_after: Series[float] = pa.Field(ge=0)
+    weight_before: Series[float] = pa.Field(ge=0, description="its share or factor until then; 1 is neutral")
+    weight_after: Series[float] = pa.Field(ge=0, description="from the next midnight on")
     reason: Series[str] = pa.Field(description="in plain words")
 
     class Config:

@@ -46,7 +46,8 @@ class Stage:
 
     @property
     def cron(self) -> str:
-        hours = ",".join(str(hour) for hour in (self.at.hour, *self.hours))
+        each = sorted({self.at.hour, *self.hours})
+        hours = "*" if len(each) == 24 else ",".join(str(hour) for hour in each)
         # Cron's Sunday is 0.
         weekday = "*" if self.weekday is None else str((self.weekday + 1) % 7)
         return f"{self.at.minute} {hours} * * {weekday}"

@@ -26,7 +26,7 @@ class TrendSignals(pa.DataFrameModel):
     """How much niches and products are searched for, as one source told it. One row per term asked for."""
 
     keyword: Series[str] = pa.Field(unique=True, str_length={"min_value": 1}, description="what was asked for")
-    kind: Series[str] = pa.Field(isin=["niche", "product"])
+    kind: Series[str] = pa.Field(isin=["niche", "product"], description="what the term stands for")
     subject: Series[str] = pa.Field(description="the niche, or the product's id")
     source: Series[str] = pa.Field(isin=["pytrends", "trendspyg"], description="which library got the answer")
     interest: Series[float] = pa.Field(
@@ -72,11 +72,11 @@ class RankedProducts(pa.DataFrameModel):
     """Products with their score, its parts and their rank, best first. One row per product of the day."""
 
     rank: Series[int] = pa.Field(unique=True, ge=1, description="1 is best; those that cannot be used come last")
-    product_id: Series[str] = pa.Field(unique=True)
-    title: Series[str] = pa.Field()
-    niche: Series[str] = pa.Field()
-    program_id: Series[str] = pa.Field()
-    network: Series[str] = pa.Field()
+    product_id: Series[str] = pa.Field(unique=True, description="the product")
+    title: Series[str] = pa.Field(description="as the merchant names it")
+    niche: Series[str] = pa.Field(description="the part of the catalogue it belongs to")
+    program_id: Series[str] = pa.Field(description="impact:1001")
+    network: Series[str] = pa.Field(description="the network of the programme")
     price_micros: Series[int] = pa.Field(gt=0, description="price in millionths of the currency")
     currency: Series[str] = pa.Field(description="of the price; ISO 4217")
     usd_rate: Series[float] = pa.Field(gt=0, nullable=True, description="dollars for one unit of it; empty if unknown")

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from assets.partitions import DAY_OF_PLATFORM, FIRST_DAY, SINCE, UNTIL, day, day_and_platform
-from definitions import ASSETS
+from definitions import ASSETS, JOBS, labelled
 from tests.graph.graph import SNAPSHOT, definitions, described
 
 REPOSITORY = Path(__file__).parents[2]
@@ -106,21 +107,40 @@ def test_every_asset_is_worth_looking_at() -> None:
         if (
             node.partitions_def
             and key.to_user_string() not in ("daily_report", "weekly_report")
-            and not _has_schema(node, key)
+            and _schema(node, key) is None
         ):
             lacks.append("table schema")
+        lacks += [f"description of {name}" for name in _undescribed(node, key)]
+        if node.tags.get("world") != "SIMULATED":
+            lacks.append("world")
         if lacks:
             poor[key.to_user_string()] = lacks
     assert poor == {}
 
 
-def _has_schema(node: object, key: dg.AssetKey) -> bool:
-    metadata = node.metadata  # type: ignore[attr-defined]
-    if "dagster/column_schema" in metadata:
-        return True
+def _schema(node: object, key: dg.AssetKey) -> dg.TableSchema | None:
     (owner,) = [each for each in ASSETS if key in each.keys]
-    outputs = [output for output in owner.op.output_defs if "dagster/column_schema" in output.dagster_type.metadata]
-    return bool(outputs)
+    metadata = [node.metadata, *(output.dagster_type.metadata for output in owner.op.output_defs)]  # type: ignore[attr-defined]
+    found = [each["dagster/column_schema"] for each in metadata if "dagster/column_schema" in each]
+    return getattr(found[0], "value", found[0]) if found else None
+
+
+def _undescribed(node: object, key: dg.AssetKey) -> list[str]:
+    schema = _schema(node, key)
+    return [column.name for column in schema.columns if not column.description] if schema else []
+
+
+@pytest.mark.parametrize("label", ["SIMULATED", "LIVE"])
+def test_every_asset_says_which_world_its_numbers_are_of(label: str) -> None:
+    assets = labelled(ASSETS, label)
+    assert {spec.tags["world"] for asset in assets for spec in asset.specs} == {label}
+
+
+def test_whatever_runs_says_what_it_does() -> None:
+    repository = definitions().get_repository_def()
+    jobs = [repository.get_job(name) for name in JOBS]
+    named: list[Any] = [*jobs, *repository.schedule_defs, *repository.sensor_defs]
+    assert [each.name for each in named if len(each.description or "") < 40] == []
 
 
 def test_a_group_is_a_module_of_assets() -> None:

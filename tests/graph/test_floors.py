@@ -65,9 +65,9 @@ def test_the_roof_imports_no_entrance() -> None:
 
 
 def test_an_asset_calls_the_business_by_its_verbs_only() -> None:
-    """Beside the verbs a body may name types (frames, clients, errors, the store) and how a chart is drawn."""
+    """Beside the verbs a body may name types: frames, clients, errors, the store."""
     allowed = ("operations", "kernel", "settings", "policy", "warehouse", "lake", "ledger", "effects", "vendors")
-    subjects = ("frames", "store", "charts", "planning", "ranking", "optimization")
+    subjects = ("frames", "store", "planning", "ranking", "optimization")
     for file in (REPOSITORY / "assets").glob("*.py"):
         for name in _imported(file):
             parts = name.split(".")

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -181,6 +182,16 @@ def kept_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_models_read_without_dbt_are_those_of_its_manifest(kept_manifest: Path) -> None:
     by_dbt = Warehouse(kept_manifest.parent, PROJECT).dependencies()
     assert {m.name: (set(m.models), set(m.sources)) for m in load_models(PROJECT)} == by_dbt
+
+
+def test_every_column_is_stated_with_its_type(books: Books) -> None:
+    books.build()
+    with duckdb.connect(str(books.warehouse.file), read_only=True) as connection:
+        columns = connection.execute("SELECT table_name, column_name, data_type FROM information_schema.columns")
+        real = sorted(columns.fetchall())
+    assert real == sorted(
+        (m.name, column, kind) for m in load_models(PROJECT) for column, (kind, _) in m.columns.items()
+    )
 
 
 def test_a_changed_source_is_parsed_anew_and_an_unchanged_one_is_not(tmp_path: Path, kept_manifest: Path) -> None:
