@@ -8,6 +8,7 @@ where it lies is ``affiliate_empire.ledger.placement``; what is stored in it, ``
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -25,6 +26,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from affiliate_empire.kernel.files import out_of_space
 from affiliate_empire.ledger import placement
 from affiliate_empire.ledger.errors import DatabaseUnavailable
 from affiliate_empire.ledger.placement import ServerUser
@@ -297,7 +299,10 @@ class EmbeddedPostgres:
                 timeout=_PATIENCE + 30, check=True, **user.spawn_arguments,
             )  # fmt: skip
         except (subprocess.SubprocessError, OSError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+            whole = getattr(error, "stderr", None) or str(error)
+            if os.strerror(errno.ENOSPC) in whole:
+                raise out_of_space(folder.parent) from error
+            said = whole.strip().splitlines()
             log = folder / "postgres.log"
             last = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
             raise DatabaseUnavailable(

@@ -43,7 +43,7 @@ _OF_CONTENT = frozenset(
 # A picture whose file is gone from the media store is paid for once more, not for ever.
 _COPIES = 2
 # More than any picture or speech that is asked for, in bytes.
-_LARGEST_FILE = 16 * 1024 * 1024
+_LARGEST_FILE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)

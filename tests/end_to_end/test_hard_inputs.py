@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.homes import Home
+from tests.factories.disks import small_disk
 
 PROJECT = Path(__file__).parents[2]
 HEADER = "id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tproduct_type\n"
@@ -88,3 +91,15 @@ def test_a_wrong_setting_of_a_program_started_by_hand(tmp_path: Path, module: st
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("EMPIRE_SEED must be a valid integer")
     assert "marked-secret" not in done.stderr
+
+
+def test_a_disk_that_is_full_from_the_first_minute() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="empire-e2e-"))
+    folder.chmod(0o755)  # as root, PostgreSQL runs as a user who must be able to walk into it
+    try:
+        with small_disk(folder / "disk", 4) as disk:
+            sentence = Home(disk / "empire").refused("demo")
+            assert sentence.startswith(f"The disk of {disk}/empire/postgres is full")
+            assert sentence.endswith("free some space and run again.")
+    finally:
+        shutil.rmtree(folder)
