@@ -27,7 +27,7 @@ class MasterKey:
         if len(key) != _BYTES:
             raise Misconfigured(f"The master key has {len(key)} bytes, it must have {_BYTES}: {_HOW_TO_MAKE_ONE}")
         self._key = key
-        self.key_id = hashlib.sha256(b"empire vault key id" + key).hexdigest()[:12]
+        self.key_id = hashlib.sha256(b"vault key id" + key).hexdigest()[:12]
 
     def __repr__(self) -> str:
         return f"MasterKey(key_id={self.key_id!r})"
