@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from affiliate_empire.analytics.frames import Publications
-from affiliate_empire.effects import EffectParked, Effects, Paused, QuotaRefused
+from affiliate_empire.effects import EffectParked, Effects, FingerprintConflict, Paused, QuotaRefused
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
@@ -41,7 +41,7 @@ from resources.lake import Frames, to_dagster_type
 # An account's posts follow one another: its rolling window is judged post by post.
 _POSTS_AT_ONCE = 1
 # One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
-_HOLDING = (Paused, AccountRestricted, EffectParked, QuotaRefused, QuotaExhausted)
+_HOLDING = (Paused, AccountRestricted, EffectParked, FingerprintConflict, QuotaRefused, QuotaExhausted)
 
 
 @dg.asset(

@@ -66,6 +66,7 @@ from affiliate_empire.ledger.tables import Alert, Effect, Installation
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     CredentialsRejected,
+    QuotaExhausted,
     ReplyLost,
     VendorError,
     VendorRefused,
@@ -600,6 +601,7 @@ class Effects:
         quotas.free(session, effect)
         effect.cost_micros = error.cost_micros
         effect.remote_id = error.request_id
+        effect.result = {"refused": "quota" if isinstance(error, QuotaExhausted) else "content"}
         effect.settled_at = self.clock.now()
         _set(effect, State.REFUSED, error)
         session.flush()

@@ -19,7 +19,7 @@ from affiliate_empire.operations.posting import Composed, Material, refuse_undis
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, affiliate_tiktok_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused
+from affiliate_empire.vendors.errors import AccountRestricted, ReplyLost, VendorError, VendorRefused
 from affiliate_empire.vendors.tiktok import PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
 
 Route = Literal["direct", "inbox"]
@@ -127,7 +127,7 @@ class TikTokAct:
         """What to ask for, within what the creator may choose at this moment; and the creator's name."""
         creator, flags = self._tiktok.fetch_creator_info(), post.flags
         if flags.privacy_level not in creator.privacy_levels:
-            raise VendorRefused(
+            raise AccountRestricted(
                 f"TikTok does not offer {creator.username} the audience {flags.privacy_level}: make the account public "
                 "in TikTok's settings, or set EMPIRE_TIKTOK_ROUTE=inbox.",
                 vendor="tiktok",

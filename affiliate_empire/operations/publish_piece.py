@@ -14,7 +14,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from affiliate_empire.effects import Act, EffectKind, Effects, Intent, OpenEffect, Quota, ReadOnly, State, WindowClosed
+from affiliate_empire.effects import (
+    Act,
+    EffectKind,
+    EffectRefused,
+    Effects,
+    Intent,
+    OpenEffect,
+    Quota,
+    ReadOnly,
+    State,
+    WindowClosed,
+)
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.ids import derived_id, fingerprint
@@ -26,11 +37,13 @@ from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Material, Poster
 from affiliate_empire.policy import Policy
-from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, QuotaExhausted, VendorRefused
 from affiliate_empire.vendors.impact import ImpactClient
 
 OPERATION = "publish"
 _MAY_HAVE_HAPPENED = (State.PREPARED, State.COMMITTING, State.UNKNOWN)  # then its handle is asked, whatever the hour
+# What says nothing about the piece: the same may be sent when the account, its key or its window is in order again.
+_OF_THE_ACCOUNT = (AccountRestricted, CredentialsRejected, QuotaExhausted)
 
 
 class NotDue(EmpireError):
@@ -67,9 +80,10 @@ def publish_piece(
         NotDue: too early; come back at its slot.
         WindowClosed: too late; it is never made up for.
         PieceRejected: what would go out does not disclose, cites a price that is none any more, or its product cannot
-            be bought; or its content is missing.
+            be bought; or its content is missing; or its platform or network refused exactly this, now or earlier.
         AccountRestricted, CredentialsRejected: the platform does not let the account post; it is paused by now.
-        EffectError, VendorError: as ``Effects.perform``.
+        QuotaExhausted: the platform takes no more posts of the account for now.
+        EffectError, VendorUnavailable: as ``Effects.perform``.
     """
     with ledger.begin() as session:
         piece = session.get_one(Piece, piece_id)
@@ -88,7 +102,12 @@ def publish_piece(
     if effects.read_only:
         raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
     refuse_changed_offer(piece, ledger=ledger)
-    link = make_link(piece_id, ledger=ledger, impact=impact, policy=policy)
+    try:
+        link = make_link(piece_id, ledger=ledger, impact=impact, policy=policy)
+    except _OF_THE_ACCOUNT:
+        raise
+    except VendorRefused as refusal:
+        raise PieceRejected(str(refusal)) from refusal
     with ledger.begin() as session:
         made = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id, Artifact.name == "")).all()
     base = tracking_url.rstrip("/")
@@ -117,11 +136,17 @@ def publish_piece(
         deadline_at=closes,
         quota=Quota(rule.quota, rule.limit, rule.window, max(piece.slot_at, clock.now())),
     )
+    if earlier is not None and _was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
+        raise PieceRejected(earlier.error or f"{piece.platform} refused it before.")
     try:
         receipt = effects.perform(intent, composed.act)
     except (AccountRestricted, CredentialsRejected) as refusal:
         hold_account(piece.account_id, refusal, ledger=ledger, at=clock.now())
         raise
+    except QuotaExhausted:
+        raise
+    except (VendorRefused, EffectRefused) as refusal:
+        raise PieceRejected(str(refusal)) from refusal
     with ledger.begin() as session:
         return _record(session, piece, receipt.effect_id, receipt.remote_id, receipt.result)
 
@@ -185,6 +210,11 @@ def _refuse_outside_window(piece: Piece, now: datetime, closes: datetime, policy
         raise NotDue(
             f"{piece.piece_id} is not due before its slot at {piece.slot_at:%Y-%m-%d %H:%M} UTC: run again then."
         )
+
+
+def _was_refused(effect: Effect) -> bool:
+    """Whether the platform refused the post itself; a full window is no word on it."""
+    return effect.state == State.REFUSED and (effect.result or {}).get("refused") != "quota"
 
 
 def _came_to(effect: Effect, posters: Mapping[str, Poster]) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class ImpactClient:
                 code="401",
             )
         if status == 403:
-            return VendorRefused(
+            return CredentialsRejected(
                 f"impact.com's token lacks a scope for this call ({message}): add it in impact.com's API settings.",
                 vendor=_VENDOR,
                 code="403",

@@ -44,7 +44,7 @@ _QUOTA = {
 }
 _BANNED = "spam_risk_user_banned_from_posting"
 _OF_TOKEN = ("scope_not_authorized", "access_token_invalid")
-_REMEDIES = {
+_REMEDIES = {  # of the account, or of its token: the same post may be sent when that is done
     "unaudited_client_can_only_post_to_private_accounts": "the client is not audited: set EMPIRE_TIKTOK_ROUTE=inbox, "
     "or have the client audited at developers.tiktok.com",
     "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings",
@@ -353,7 +353,7 @@ class TikTokClient:
                 code=code,
             )
         if code in _REMEDIES:
-            kind = CredentialsRejected if code in _OF_TOKEN else VendorRefused
+            kind = CredentialsRejected if code in _OF_TOKEN else AccountRestricted
             return kind(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
         return VendorRefused(f"TikTok refused the call ({code}): {message}", vendor=_VENDOR, code=code)
 

@@ -549,6 +549,46 @@ def test_one_parked_post_does_not_stop_the_others(
     assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
 
 
+def test_one_refused_post_does_not_stop_the_others_and_is_not_sent_again(
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+) -> None:
+    first = add_video(business, write_video(tmp_path / "one.mp4"))
+    second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
+    world.move_to(after(1))
+    body = {"error": {"code": 400, "message": "no", "errors": [{"reason": "invalidVideoMetadata"}]}}
+    world.fault(SESSION, status=400, body=body)
+    graph = graph_of(business)
+
+    result = graph.publish("youtube")
+    assert list(told(result, "quarantine_reasons")) == [first]
+    assert "invalidVideoMetadata" in told(result, "quarantine_reasons")[first]
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
+    assert due(business) == []
+
+    world.clear_faults()
+    world.fault("* /youtube/*", status=500, times=9)
+    assert list(told(graph.publish("youtube"), "quarantine_reasons")) == [first]
+    assert world.fault_hits() == 0
+    assert len(world.witness("posts")) == 1
+
+
+def test_one_post_that_changed_after_it_may_have_happened_is_held(
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+) -> None:
+    first = add_video(business, write_video(tmp_path / "one.mp4"))
+    second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
+    world.move_to(after(1))
+    world.fault(BYTES, when="after", drop=True, skip=1)
+    world.fault(BYTES, status=404, skip=1, times=2)
+    graph = graph_of(business)
+    assert list(told(graph.publish("youtube"), "held")) == [first]
+    say(business, first, title="Another title")
+    world.fault(BYTES, status=404, times=9)  # as forgotten by YouTube as before
+
+    assert "other content" in told(graph.publish("youtube"), "held")[first]
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
+
+
 # ---------------------------------------------------------------- an offer that changes after the script
 def offer(business: Business, **changes: Any) -> None:
     """The product as the next reading of the catalogue finds it."""

@@ -18,6 +18,7 @@ from affiliate_empire.effects.switches import resume_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
+from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.policy import load_policy
@@ -278,6 +279,6 @@ def test_a_video_that_reels_do_not_take_is_refused_with_its_reason(
     world: RunningWorld, business: Business, tmp_path: Path
 ) -> None:
     short = add_video(business, write_video(tmp_path / "short.mp4", index_first=True), platform="instagram")
-    with pytest.raises(VendorRefused, match="between 3 seconds and 15 minutes"):
+    with pytest.raises(PieceRejected, match="between 3 seconds and 15 minutes"):
         business.publish(short)
     assert world.witness("posts") == []

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from affiliate_empire.effects import EffectParked, State, WindowClosed
+from affiliate_empire.effects import EffectParked, Paused, State, WindowClosed
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Artifact, Credential, Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
+from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.publish_piece import NotDue
@@ -24,10 +25,10 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import (
+    AccountRestricted,
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
-    VendorRefused,
     VendorUnavailable,
 )
 from affiliate_empire.vendors.tiktok import is_publish_id
@@ -270,7 +271,9 @@ def test_a_full_day_is_known_before_anything_is_sent(world: RunningWorld, busine
 
 def test_an_account_that_is_private_is_not_posted_to(world: RunningWorld, business: Business, video: str) -> None:
     world.store.save_fact("tiktok.private", "1")
-    with pytest.raises(VendorRefused, match="EMPIRE_TIKTOK_ROUTE=inbox"):
+    with pytest.raises(AccountRestricted, match="EMPIRE_TIKTOK_ROUTE=inbox"):
+        business.publish(video)
+    with pytest.raises(Paused, match="EMPIRE_TIKTOK_ROUTE=inbox"):
         business.publish(video)
     assert world.witness("posts") == []
 
@@ -278,7 +281,7 @@ def test_an_account_that_is_private_is_not_posted_to(world: RunningWorld, busine
 def test_a_video_longer_than_the_creator_may_post(world: RunningWorld, business: Business, video: str) -> None:
     with business.ledger.begin() as session:
         session.execute(update(Artifact).where(Artifact.step == "video").values(content={"duration": 601.0}))
-    with pytest.raises(VendorRefused, match="make it shorter"):
+    with pytest.raises(PieceRejected, match="make it shorter"):
         business.publish(video)
     assert world.witness("posts") == []
 
@@ -293,7 +296,7 @@ def test_a_failure_in_processing_is_proof_that_nothing_was_published(
     with pytest.raises(VendorUnavailable):
         business.publish(piece)
     world.move_to(after(1))
-    with pytest.raises(VendorRefused, match="picture_size_check_failed"):
+    with pytest.raises(PieceRejected, match="picture_size_check_failed"):
         business.publish(piece)
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]
     assert rows(business.ledger, QuotaUse) == []
