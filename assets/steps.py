@@ -14,7 +14,7 @@ from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.export_artifacts import export_artifacts
-from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
+from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
 from affiliate_empire.vendors.errors import VendorUnavailable
 
 _RETRIES = 2
@@ -122,7 +122,8 @@ def worked(
     with failing_clearly():
         for day in days_of(context):
             pieces = pieces_of(day, ledger=ledger, kind=kind)
-            done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once)
+            final = pieces_gone_out(day, ledger=ledger)
+            done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once, final=final)
         frames = {key: export_artifacts(date.fromisoformat(key), *steps, ledger=ledger) for key in done}
     spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
     yield dg.Output(

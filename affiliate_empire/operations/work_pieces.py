@@ -8,7 +8,7 @@ the ledger, so working a day again repeats nothing that is done. What a step doe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,12 +16,13 @@ from functools import partial
 
 from sqlalchemy import select
 
-from affiliate_empire.effects import WindowClosed
+from affiliate_empire.effects import State, WindowClosed
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Piece
+from affiliate_empire.ledger.tables import Effect, Piece
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import PATIENT, Patience
+from affiliate_empire.operations.publish_piece import OPERATION
 
 
 @dataclass
@@ -58,6 +59,16 @@ def pieces_of(day: date, *, ledger: Ledger, kind: str | None = None) -> list[Pie
         return list(session.scalars(query.order_by(Piece.slot_at, Piece.piece_id)))
 
 
+def pieces_gone_out(day: date, *, ledger: Ledger) -> set[str]:
+    """The pieces of a day whose post went out, or may have: what was made for them must stay what was posted."""
+    may_have = (State.PREPARED, State.COMMITTING, State.UNKNOWN, State.SETTLED)
+    query = select(Effect.piece_id).where(
+        Effect.day == day, Effect.operation == OPERATION, Effect.state.in_(may_have), Effect.piece_id.is_not(None)
+    )
+    with ledger.begin() as session:
+        return {str(piece_id) for piece_id in session.scalars(query)}
+
+
 def work_pieces(
     step: str,
     pieces: Sequence[Piece],
@@ -67,8 +78,9 @@ def work_pieces(
     at_once: int,
     patience: Patience = PATIENT,
     holding: tuple[type[EmpireError], ...] = (),
+    final: Collection[str] = (),
 ) -> PiecesWorked:
-    """Call a verb for each piece that is not quarantined.
+    """Call a verb for each piece that is not quarantined and not final.
 
     Args:
         step: what is done, as a noun (``scripts``); stands before the reason of what it quarantines.
@@ -78,6 +90,7 @@ def work_pieces(
         at_once: how many pieces are worked concurrently: what the vendor stands.
         patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about.
         holding: the errors that hold one piece and not the step.
+        final: pieces that are made for good, whatever their inputs would be today.
 
     Raises:
         Exception: the first failure that was not a rejection, after the pieces under way have ended.
@@ -86,7 +99,9 @@ def work_pieces(
     for piece in pieces:
         if piece.status == "quarantined" and (piece.reason or "").startswith(f"{step}: "):
             worked.quarantined[piece.piece_id] = (piece.reason or "").removeprefix(f"{step}: ")
-    waiting = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
+    usable = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
+    worked.made += [piece_id for piece_id in usable if piece_id in final]
+    waiting = [piece_id for piece_id in usable if piece_id not in final]
     failure: BaseException | None = None
     failed = threading.Event()
     of_the_piece: tuple[type[EmpireError], ...] = (PieceRejected, WindowClosed, *holding)

@@ -9,10 +9,10 @@ import pytest
 
 from affiliate_empire.effects import WindowClosed
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Piece
+from affiliate_empire.ledger.tables import Effect, Piece
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import Patience
-from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
+from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
 from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
 from tests.factories.pieces import DAY, plan_piece
 
@@ -54,6 +54,32 @@ def test_a_rejected_piece_is_set_aside_for_good_and_the_others_go_on(planned: Le
     later = work(planned, verb, step="videos")
     assert later.quarantined == {}
     assert seen["pc_2"] == 1
+
+
+def test_what_was_posted_or_may_have_been_is_never_made_anew(planned: Ledger) -> None:
+    states = dict(zip(NAMES, ("settled", "unknown", "prepared", "refused", "expired"), strict=False))
+    with planned.begin() as session:
+        for name, state in states.items():
+            session.add(
+                Effect(
+                    effect_id=f"ef_{name}",
+                    key=f"post:{name}:youtube:gearlab",
+                    kind="at_most_once",
+                    vendor="youtube",
+                    operation="publish",
+                    fingerprint="f",
+                    state=state,
+                    day=DAY,
+                    piece_id=name,
+                    epoch=1,
+                )
+            )
+    final = pieces_gone_out(DAY, ledger=planned)
+    assert final == {"pc_0", "pc_1", "pc_2"}
+    made: list[str] = []
+    worked = work_pieces("videos", pieces_of(DAY, ledger=planned), made.append, ledger=planned, at_once=1, final=final)
+    assert made == NAMES[3:]
+    assert worked.made == NAMES
 
 
 def test_a_vendor_that_is_out_is_raised_after_the_pieces_under_way(planned: Ledger) -> None:
