@@ -20,7 +20,7 @@ from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, affiliate_tiktok_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.errors import AccountRestricted, ReplyLost, VendorError, VendorRefused
-from affiliate_empire.vendors.tiktok import PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
+from affiliate_empire.vendors.tiktok import UPLOAD_LIFE, PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
 
 Route = Literal["direct", "inbox"]
 
@@ -97,6 +97,7 @@ class TikTokAct:
         self._media = media
         self._post = post
         self._received = 0  # bytes that TikTok said to hold when it was asked last
+        self._asked: str | None = None  # the publish that was asked about: earlier bytes of it may have arrived
         self._dead: str | None = None  # the publish whose address takes no more bytes
 
     def prepare(self) -> dict[str, Any]:
@@ -159,9 +160,13 @@ class TikTokAct:
         )
         try:
             self._tiktok.upload(upload, self._media.path(handle["sha256"]), received=self._received)
-        except UploadGone as error:
-            # If bytes are missing, too, nothing can complete it any more: ``reconcile`` may say so.
+        except UploadGone:
             self._dead = upload.publish_id
+            raise
+        except VendorRefused as error:
+            if self._asked != upload.publish_id:
+                raise
+            # Sent before: TikTok may hold more than it said, even all of it, and refuse the chunk for that.
             raise ReplyLost(str(error), vendor=error.vendor, code=error.code) from error
         try:
             status = self._tiktok.fetch_status(upload.publish_id)
@@ -172,6 +177,7 @@ class TikTokAct:
         return self._receipt(handle, status, self._clock.now())
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        self._asked = handle["publish_id"]
         look_at = f"TikTok Studio, for a video named {handle['title']!r}"
         try:
             status = self._tiktok.fetch_status(handle["publish_id"])
@@ -186,8 +192,16 @@ class TikTokAct:
                 return StillUnknown(look_at)
             if status.uploaded_bytes < handle["size"]:
                 self._received = status.uploaded_bytes
-                return Gone() if handle["publish_id"] == self._dead else NotDone()
+                return Gone() if self._is_gone(handle) else NotDone()
         return self._receipt(handle, status, datetime.fromisoformat(handle["prepared_at"]))
+
+    def _is_gone(self, handle: dict[str, Any]) -> bool:
+        """Whether nothing can complete an upload whose status tells of missing bytes: that status may lag behind.
+
+        Its address is dead by TikTok's word and by its age; a single dead answer may come of the video being complete.
+        """
+        ends = datetime.fromisoformat(handle["prepared_at"]) + UPLOAD_LIFE
+        return handle["publish_id"] == self._dead and self._clock.now() >= ends
 
     def _receipt(self, handle: dict[str, Any], status: PublishStatus | None, at: datetime) -> Receipt:
         remote_id = (status and status.post_id) or handle["publish_id"]

@@ -33,6 +33,7 @@ from affiliate_empire.vendors.oauth import Grant, Tokens
 _VENDOR = "tiktok"
 _SITES = {"https://open.tiktokapis.com": "https://www.tiktok.com"}  # the world shows its videos itself
 _IDS_PER_CALL = 20
+UPLOAD_LIFE = timedelta(hours=1)  # how long an upload address takes bytes (TikTok's media transfer guide)
 _CHUNK = 64_000_000  # a video up to this goes whole; a last chunk may be twice as large (TikTok: 64 MB and 128 MB)
 _COUNTS = "id,view_count,like_count,comment_count,share_count"
 
@@ -113,8 +114,8 @@ class PublicVideo:
     posted_at: datetime
 
 
-class UploadGone(VendorRefused):
-    """The upload address takes no more bytes: nothing is published by it unless it had them all before."""
+class UploadGone(ReplyLost):
+    """The upload address takes no more bytes: nothing is published by it unless it has them all already."""
 
 
 class TikTokClient:
@@ -193,9 +194,10 @@ class TikTokClient:
             received: bytes that TikTok said to hold (``fetch_status``).
 
         Raises:
-            UploadGone: the address is dead.
+            UploadGone: a ``ReplyLost``: the address is dead.
             ReplyLost: nobody can say whether a chunk arrived; the publish id can.
-            VendorUnavailable, VendorRefused: the chunk was not taken.
+            VendorUnavailable, VendorRefused: the chunk was not taken; it is never the last one that is refused, for
+                TikTok may have had the whole video when it answered.
         """
         with path.open("rb") as file:
             for number in range(received // upload.chunk_size, upload.chunks):
@@ -226,7 +228,7 @@ class TikTokClient:
                 code=status,
                 retry_after=retry_after(response),
             )
-        if response.status_code >= 500 or response.status_code in (200, 201, 206, 416):
+        if is_last or response.status_code >= 500 or response.status_code in (200, 201, 206, 416):
             # 416: the chunk is not the next one, so what TikTok holds is not what we think.
             raise ReplyLost(
                 f"TikTok did not say what it took of the video ({status}); it is asked on the next run.",

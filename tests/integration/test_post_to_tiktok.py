@@ -38,6 +38,7 @@ from tests.factories.worlds import RunningWorld, write_video
 CHUNK = "PUT /tiktok/upload/video/"
 INIT = "POST /tiktok/v2/post/publish/video/init/"
 STATUS = "POST /tiktok/v2/post/publish/status/fetch/"
+LAGGING = {"data": {"status": "PROCESSING_UPLOAD", "uploaded_bytes": 0}, "error": {"code": "ok", "message": "m"}}
 CHUNKED = 12_000_000  # two of the factory's chunks
 CLOSES = datetime.fromisoformat("2026-11-21T11:00:00+00:00")
 
@@ -206,6 +207,38 @@ def test_an_address_that_died_before_the_last_byte_is_replaced(
         business.publish(piece)
     world.clear_faults()
     world.move_to(after(61))
+    business.publish(piece)
+    published_once(world, business)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_an_answer_that_is_no_proof_beside_a_status_that_lags_makes_no_second_post(
+    world: RunningWorld, business: Business, video: str, status: int
+) -> None:
+    world.fault(CHUNK, when="after", status=status)
+    world.fault(STATUS, status=200, body=LAGGING, times=9)
+    with pytest.raises(ReplyLost):
+        business.publish(video)
+    world.move_to(after(30))
+    with pytest.raises(ReplyLost):
+        business.publish(video)
+    world.clear_faults()
+    business.publish(video)
+    published_once(world, business)
+
+
+def test_a_chunk_that_is_refused_because_it_was_there_makes_no_second_post(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    piece = add_reel(business, tmp_path, padding=CHUNKED)
+    world.fault(CHUNK, when="after", drop=True, skip=1)
+    world.fault(STATUS, status=200, body=LAGGING, times=9)
+    with pytest.raises(ReplyLost):
+        business.publish(piece)
+    world.fault(CHUNK, status=400, times=9)
+    with pytest.raises(ReplyLost):
+        business.publish(piece)
+    world.clear_faults()
     business.publish(piece)
     published_once(world, business)
 
