@@ -85,22 +85,30 @@ def fetch_file(url: str, *, cost_micros: int, timeout: float, vendor: str, name:
     """
     try:
         with httpx.stream("GET", url, timeout=timeout, trust_env=not is_loopback(url)) as response:
-            response.raise_for_status()
+            if not response.is_success:
+                raise ValueError(f"status {response.status_code}")
             data = b""
             for chunk in response.iter_bytes():
                 data += chunk
                 if len(data) > _LARGEST_BYTES:
                     raise ValueError("too large")
         seconds, width, height = _measured(data)
+    # Without their causes: the address is signed, and httpx's errors quote it.
     except httpx.TransportError as error:
-        raise transport_failure(error, vendor=vendor, name=name) from error
-    except (httpx.HTTPStatusError, httpx.InvalidURL, ValueError) as error:
-        raise ReplyLost(
-            f"The clip that {name} made cannot be read ({error}); run again to fetch it anew.",
-            vendor=vendor,
-            code="unreadable",
-        ) from error
+        raise transport_failure(error, vendor=vendor, name=name) from None
+    except (httpx.InvalidURL, httpx.DecodingError, httpx.StreamError) as error:
+        raise _unreadable(type(error).__name__, vendor=vendor, name=name) from None
+    except ValueError as error:
+        raise _unreadable(str(error), vendor=vendor, name=name) from None
     return Clip(data, seconds, width, height, cost_micros)
+
+
+def _unreadable(reason: str, *, vendor: str, name: str) -> ReplyLost:
+    return ReplyLost(
+        f"The clip that {name} made cannot be read ({reason}); run again to fetch it anew.",
+        vendor=vendor,
+        code="unreadable",
+    )
 
 
 def _measured(data: bytes) -> tuple[float, int, int]:

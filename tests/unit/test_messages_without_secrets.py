@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from affiliate_empire.kernel.errors import EmpireError
-from affiliate_empire.vendors import product_feed
+from affiliate_empire.vendors import clips, product_feed
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.product_feed import ProductFeedClient, shown_address
 
@@ -74,6 +74,32 @@ def test_a_feed_that_fails_shows_where_it_is_and_no_credential(answer: Answer, m
         ProductFeedClient(ADDRESS, max_bytes=1000).fetch()
     assert SHOWN in str(problem.value)
     assert SECRET not in everything_said(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (_status(403), "403"),
+        (_status(404), "404"),
+        (_status(503), "503"),
+        (_status(302, location=ADDRESS), "302"),
+        (_fails(httpx.ConnectError(f"no route to {ADDRESS}")), "ConnectError"),
+        (_fails(httpx.ReadTimeout(f"{ADDRESS} is slow")), "ReadTimeout"),
+        (_fails(httpx.DecodingError(f"{ADDRESS} is not gzip")), "DecodingError"),
+        (_fails(httpx.InvalidURL(f"{ADDRESS} is none")), "InvalidURL"),
+        (lambda request: httpx.Response(200, content=b"x" * 500), "not a video"),
+    ],
+)
+def test_a_clip_that_cannot_be_fetched_shows_nothing_of_its_signed_address(
+    answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = httpx.Client(transport=httpx.MockTransport(answer)).stream
+    monkeypatch.setattr(clips.httpx, "stream", lambda method, url, **options: stream(method, url))
+    with pytest.raises(EmpireError, match=said) as problem:
+        clips.fetch_file(ADDRESS, cost_micros=0, timeout=1.0, vendor="fal", name="fal")
+    assert "\n" not in str(problem.value)
+    assert SECRET not in everything_said(problem.value)
+    assert "feeds.example.com" not in everything_said(problem.value)
 
 
 @pytest.mark.parametrize(
