@@ -119,6 +119,8 @@ JOBS = _STAGES | {
     # Several stages in one run: what a driven day uses, and what the owner materializes by hand. Trends are not among
     # them: they may fail without the day.
     "prepare_day": _several("rank_products", "plan_day", "write_content", "make_media"),
+    # What an account's restriction leaves of the day; which account is in the run's config.
+    "replan_day": _assets(intelligence.content_plan) | _several("write_content", "make_media"),
     "close_day": _several("compute_roi", "decide_strategy", "report_day"),
 }
 
@@ -144,6 +146,8 @@ PURPOSES = {
     "score_prompts": "Adds up what each prompt version cost and earned so far. Free.",
     "restate_roi": "Computes past days anew whose money has changed since. Free.",
     "prepare_day": "A day from its ranking to its finished videos, in one run: made once, paid once.",
+    "replan_day": "Plans what is left of a day without an account that dropped out, and makes the new pieces. At most "
+    "an hour ahead nothing changes; bounded by the day's budget.",
     "close_day": "A day's books, decisions and report, in one run. Free.",
 }
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from functools import partial
 
 import dagster as dg
 import pandas as pd
@@ -14,6 +15,7 @@ from affiliate_empire.operations.decide_strategy import load_strategy
 from affiliate_empire.operations.export import export_performance
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import record_plan
+from affiliate_empire.operations.replan_day import replan_day
 from affiliate_empire.operations.snapshots import keep_snapshot
 from affiliate_empire.operations.sync_trends import load_day_s_trends, load_trends, record_topics, sync_trends
 from affiliate_empire.planning import ContentPlan
@@ -207,6 +209,13 @@ with warnings.catch_warnings():
         )
 
 
+class Replanning(dg.Config):
+    """Why a day is planned anew, and which account dropped out of it; empty: it is planned once, and then only read."""
+
+    cause: str = ""
+    account_id: str = ""
+
+
 @dg.asset(
     partitions_def=day,
     # The week's tests are in the ledger; a plan waits for no decision of theirs.
@@ -219,6 +228,7 @@ with warnings.catch_warnings():
 )
 def content_plan(
     context: dg.AssetExecutionContext,
+    config: Replanning,
     rankings: Frames,
     ledger: dg.ResourceParam[Ledger],
     clock: dg.ResourceParam[Clock],
@@ -228,12 +238,14 @@ def content_plan(
 ) -> dg.Output[Frames]:
     """The pieces to make: product, platform, account, slot, prompt version, arm. One row per piece; free.
 
-    Decided once: the first run of a day records the plan with its evidence, and every later one returns it.
+    Decided once: the first run of a day records the plan with its evidence, and every later one returns it. Only a run
+    that names a cause (an account was restricted) plans what is left of the day anew, once per cause.
     """
+    verb = partial(replan_day, cause=config.cause, account_id=config.account_id) if config.cause else record_plan
     with failing_clearly():
         prepare_ledger(ledger=ledger)
         frames = {
-            str(each): record_plan(
+            str(each): verb(
                 each,
                 rankings[str(each)],
                 ledger=ledger,

@@ -1,24 +1,24 @@
 """What cannot wait for the evening: an account that its platform restricted, sales that collapsed.
 
-Each cause is told once, as an alert with its evidence. What can be done at once is done: the posts of a restricted
-account are put aside, so that nothing more is spent on them. Everything else is for the run that the caller asks for.
+Each cause is told once, as an alert with its evidence. What is done about it is for the run that the caller asks for;
+here nothing but the alert is written. Sales per click are judged, a return on investment is not: its money arrives for
+weeks, so that no day's figure could collapse beyond chance; the evening's strategy goes by it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Click, ConversionEvent, Effect, Link, Piece
+from affiliate_empire.ledger.tables import Account, Click, ConversionEvent, Link, Piece
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.outcomes import is_human
-from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.optimization.collapse import Collapse, judge_sales
 from affiliate_empire.optimization.strategy import maturity
 
@@ -28,11 +28,16 @@ _BEFORE = timedelta(days=28)
 
 @dataclass(frozen=True)
 class Emergency:
-    """A cause that has just become known. ``answer``: the day is planned, or the programmes are looked at, anew."""
+    """A cause that has just become known.
+
+    ``answer``: what is left of the day is planned anew without ``account_id``; the programmes are looked at anew; or
+    nothing more than the alert.
+    """
 
     cause: str
-    answer: Literal["replan", "rediscover"]
+    answer: Literal["replan", "rediscover", "tell"]
     message: str
+    account_id: str = ""
 
 
 def find_emergencies(*, ledger: Ledger, clock: Clock, calendar: BusinessCalendar) -> list[Emergency]:
@@ -53,34 +58,27 @@ def _restrictions(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> 
     found = []
     with ledger.begin() as session:
         for account_id in session.scalars(select(Account.account_id).where(Account.status == "restricted")).all():
-            aside = _put_aside(session, account_id, now, calendar)
+            still_open = _open_pieces(session, account_id, now, today)
             found.append(
                 Emergency(
                     f"restricted:{account_id}:{today}",
-                    "replan",
-                    f"{account_id} is restricted by its platform: {aside} of its posts were put aside; look into the "
-                    f"platform's app, and run `empire resume account:{account_id}` when it may post again.",
+                    "replan" if still_open else "tell",
+                    f"{account_id} is restricted by its platform: {still_open or 'none'} of its posts of {today} were "
+                    "still open, and the platform's active accounts get new ones in the slots that are left; look into "
+                    f"the platform's app, and run `empire resume account:{account_id}` when it may post again: it is "
+                    "then part of the next day's plan.",
+                    account_id,
                 )
             )
     return found
 
 
-def _put_aside(session: Session, account_id: str, now: datetime, calendar: BusinessCalendar) -> int:
-    """Quarantine an account's posts of the open days that nothing was begun for; returns how many."""
-    begun = select(Effect.piece_id).where(Effect.operation == OPERATION, Effect.piece_id.is_not(None))
-    stopped = (
-        update(Piece)
-        .where(
-            Piece.account_id == account_id,
-            Piece.status == "planned",
-            Piece.day >= calendar.day_of(now) - timedelta(days=1),
-            Piece.slot_at > now,
-            Piece.piece_id.not_in(begun),
-        )
-        .values(status="quarantined", reason=f"put aside: {account_id} is restricted by its platform.")
-        .returning(Piece.piece_id)
+def _open_pieces(session: Session, account_id: str, now: datetime, today: date) -> int:
+    """How many of the day's pieces of an account still have their slot ahead."""
+    ahead = select(func.count()).where(
+        Piece.account_id == account_id, Piece.status == "planned", Piece.day == today, Piece.slot_at > now
     )
-    return len(session.scalars(stopped).all())
+    return int(session.scalar(ahead) or 0)
 
 
 def _collapse(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> list[Emergency]:

@@ -1,7 +1,8 @@
 """Posting nothing more for an account that its platform does not let post, until its owner has looked.
 
 The platform's word is ``affiliate_empire.vendors.errors``'s; that a paused account posts nothing is
-``affiliate_empire.effects``'s. Its pieces stay what and where they are: nothing moves to another account.
+``affiliate_empire.effects``'s. Its pieces stay what and where they are: what a restriction means for the rest of its
+day is decided by ``affiliate_empire.operations.replan_day``, and nothing moves to another account.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Decides a day's plan once and records it; later calls return what was recorded.
 
 The decision uses the strategy in force when the day began and a snapshot of the ranking that is kept, so that it can be
-read again as it was. ``piece_id`` is minted here and nowhere else.
+read again as it was. ``piece_id`` is minted by ``decide`` and nowhere else. Deciding what is left of a planned day anew
+is ``affiliate_empire.operations.replan_day``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -103,42 +105,29 @@ def record_plan(
             f"{day} was never planned and its posting window closed at {closes:%Y-%m-%d %H:%M} UTC: "
             "nothing can be made or posted for it any more; choose a later day."
         )
-    kinds = {PLATFORM_KINDS[platform] for platform, asked in slate.items() if asked}
-    costs = piece_cost_micros or {
-        kind: max_cost_micros(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
-        for kind in sorted(kinds)
-    }
     on_test = load_niches_on_test(day, ledger=ledger, media=media)
     with ledger.begin() as session:
-        strategy = strategy_in_force(session, calendar.midnight(day))
-        accounts = _accounts(session)
-        prompts = _prompts(session, kinds)
-        decision = plan_day(
+        decided = decide(
+            session,
+            day,
             ranked,
-            strategy.content,
-            accounts,
-            DayCaps(
-                slate=slate,
-                budget_micros=_budget_left(session, day, budget_micros),
-                max_cost_micros=costs,
-                posting={platform: policy.posting(platform) for platform in slate},
-                prompts=prompts,
-                past_posts=_past_posts(session, day, calendar),
-                closed=closed or {},
-                not_before=now if now >= opens else None,
-                on_test=on_test,
-                tested_from=policy.topic_rule.smallest_slate,
-            ),
-            day=day,
+            policy=policy,
             calendar=calendar,
+            slate=slate,
+            budget_micros=budget_left(session, day, budget_micros),
             seed=seed,
+            clips=clips,
+            clip_providers=clip_providers,
+            piece_cost_micros=piece_cost_micros,
+            closed=closed,
+            not_before=now if now >= opens else None,
+            on_test=on_test,
         )
-        facts = _facts(session, decision, policy)
     snapshot_id = keep_snapshot("rankings", day, ranked, ledger=ledger, media=media, at=now)
     lost_the_race: IntegrityError | None = None
     try:
         with ledger.begin() as session:
-            _store(session, day, decision, facts, strategy.strategy_id, snapshot_id, now)
+            store_plan(session, day, decided, snapshot_id, now)
     except IntegrityError as error:
         lost_the_race = error  # another process planned the same day first: its plan is the plan
     recorded = load_plan(day, ledger=ledger)
@@ -147,11 +136,82 @@ def record_plan(
     return recorded
 
 
+@dataclass(frozen=True)
+class Decided:
+    """A decision that is not stored yet: the strategy it used, and the facts of its products by id."""
+
+    revision: int
+    plan: PlanDecision
+    facts: Mapping[str, dict[str, str]]
+    strategy_id: str
+
+
+def decide(
+    session: Session,
+    day: date,
+    ranked: pd.DataFrame,
+    *,
+    policy: Policy,
+    calendar: BusinessCalendar,
+    slate: Mapping[str, int],
+    budget_micros: int,
+    seed: int,
+    clips: int,
+    clip_providers: Collection[str],
+    piece_cost_micros: Mapping[str, int] | None,
+    closed: Mapping[str, str] | None,
+    not_before: datetime | None,
+    on_test: Sequence[str] = (),
+    standing: Sequence[Piece] = (),
+) -> Decided:
+    """Decide the next revision of a day from what the ledger holds; stores nothing.
+
+    Args:
+        slate: pieces asked for by platform, beside those that stand.
+        budget_micros: what the new pieces may cost together.
+        not_before: no slot before this instant.
+        standing: the day's pieces that stay: their slots, products and niches are taken.
+    """
+    kinds = {PLATFORM_KINDS[platform] for platform, asked in slate.items() if asked}
+    costs = piece_cost_micros or {
+        kind: max_cost_micros(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
+        for kind in sorted(kinds)
+    }
+    past = _past_posts(session, day, calendar)
+    for piece in standing:
+        past[piece.account_id] = sorted({*past.get(piece.account_id, []), piece.slot_at})
+    revision = 1 + int(session.scalar(select(func.coalesce(func.max(Plan.revision), 0)).where(Plan.day == day)) or 0)
+    strategy = strategy_in_force(session, calendar.midnight(day))
+    decision = plan_day(
+        ranked,
+        strategy.content,
+        _accounts(session),
+        DayCaps(
+            slate=slate,
+            budget_micros=budget_micros,
+            max_cost_micros=costs,
+            posting={platform: policy.posting(platform) for platform in slate},
+            prompts=_prompts(session, kinds),
+            past_posts=past,
+            closed=closed or {},
+            not_before=not_before,
+            on_test=on_test,
+            tested_from=policy.topic_rule.smallest_slate,
+            standing=[piece.niche for piece in standing],
+        ),
+        day=day,
+        calendar=calendar,
+        seed=seed,
+        revision=revision,
+    )
+    return Decided(revision, decision, _facts(session, decision, policy), strategy.strategy_id)
+
+
 def load_plan(day: date, *, ledger: Ledger) -> pd.DataFrame | None:
-    """The recorded plan of a day (``ContentPlan``, newest revision); None when there is none."""
+    """The recorded plan of a day (``ContentPlan``: what no later revision superseded); None when there is none."""
     with ledger.begin() as session:
-        plan = session.scalar(select(Plan).where(Plan.day == day).order_by(Plan.revision.desc()).limit(1))
-        if plan is None:
+        plans = {plan.revision: plan for plan in session.scalars(select(Plan).where(Plan.day == day))}
+        if not plans:
             return None
         pieces = session.scalars(
             select(Piece)
@@ -163,8 +223,8 @@ def load_plan(day: date, *, ledger: Ledger) -> pd.DataFrame | None:
                 **{name: getattr(piece, name, None) for name in PLAN_COLUMNS},
                 "product": product_name(piece.facts),
                 "facts": canonical_json(piece.facts),
-                "strategy_id": plan.strategy_id,
-                "ranking_snapshot_id": plan.ranking_snapshot_id,
+                "strategy_id": plans[piece.revision].strategy_id,
+                "ranking_snapshot_id": plans[piece.revision].ranking_snapshot_id,
             }
             for piece in pieces
         ]
@@ -212,7 +272,7 @@ def _prompts(session: Session, kinds: Set[str]) -> dict[str, list[str]]:
     return prompts
 
 
-def _budget_left(session: Session, day: date, cap_micros: int) -> int:
+def budget_left(session: Session, day: date, cap_micros: int) -> int:
     """What may still be spent on a day: the cap, or what its day's and month's budgets have left where that is less."""
     scopes = (f"day:{day}", f"month:{day:%Y-%m}")
     budgets = session.scalars(select(Budget).where(Budget.scope.in_(scopes)))
@@ -250,27 +310,27 @@ def _facts(session: Session, decision: PlanDecision, policy: Policy) -> dict[str
     }
 
 
-def _store(
+def store_plan(
     session: Session,
     day: date,
-    decision: PlanDecision,
-    facts: Mapping[str, dict[str, str]],
-    strategy_id: str,
+    decided: Decided,
     snapshot_id: str,
     now: datetime,
+    evidence: Mapping[str, Any] | None = None,
 ) -> None:
-    revision = 1 + int(session.scalar(select(func.coalesce(func.max(Plan.revision), 0)).where(Plan.day == day)) or 0)
+    """Store a decision as a revision of its day, with its pieces and its evidence, or another in its place."""
     session.add(
         Plan(
             day=day,
-            revision=revision,
-            strategy_id=strategy_id,
+            revision=decided.revision,
+            strategy_id=decided.strategy_id,
             ranking_snapshot_id=snapshot_id,
-            evidence=decision.evidence,
+            evidence=dict(evidence or decided.plan.evidence),
             decided_at=now,
         )
     )
-    for row in decision.pieces.to_dict("records"):
+    for row in decided.plan.pieces.to_dict("records"):
         values = {str(name): value for name, value in row.items()}
         values["slot_at"] = values["slot_at"].to_pydatetime()
-        session.add(Piece(day=day, revision=revision, facts=facts[values["product_id"]], reason=None, **values))
+        facts = decided.facts[values["product_id"]]
+        session.add(Piece(day=day, revision=decided.revision, facts=facts, reason=None, **values))

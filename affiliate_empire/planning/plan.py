@@ -19,6 +19,7 @@ of seed, day and revision.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -51,6 +52,7 @@ class DayCaps:
         not_before: slots before this instant are gone; None when the plan is made before the posting window.
         on_test: niches that the week tests, most wanted first.
         tested_from: pieces of a day from which on each niche on test gets one.
+        standing: niches of the day's pieces that stand already, one each: a re-plan counts them into a niche's share.
     """
 
     slate: Mapping[str, int]
@@ -63,6 +65,7 @@ class DayCaps:
     not_before: datetime | None = None
     on_test: Sequence[str] = ()
     tested_from: int = 0
+    standing: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def plan_day(
             f"and tests begin at {caps.tested_from}."
         )
         bounds.append(_bound("test", "all", len(caps.on_test), 0, sentence))
-    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, bounds)
+    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, caps.standing, bounds)
     rows: list[dict[str, Any]] = []
     probabilities: dict[str, dict[str, float]] = {}
     for kind in dict.fromkeys(demand.kind for demand, _ in chosen):
@@ -236,6 +239,7 @@ def _with_products(
     ranked: pd.DataFrame,
     niche_weights: Mapping[str, float],
     on_test: Sequence[str],
+    standing: Sequence[str],
     bounds: list[dict[str, Any]],
 ) -> list[tuple[_Demand, dict[str, Any]]]:
     eligible = ranked[ranked["eligible"]]
@@ -244,7 +248,7 @@ def _with_products(
         ["weighted", "product_id"], ascending=[False, True]
     )
     candidates = weighted[["product_id", "niche", "title"]].to_dict("records")
-    total = len(demands)
+    total = len(demands) + len(standing)
     niches = int(weighted["niche"].nunique())
     half = max(1, total // 2)
     cap = max(half, -(-total // niches)) if niches else half
@@ -252,7 +256,7 @@ def _with_products(
         sentence = f"Up to {cap} of {total} pieces in one niche instead of {half}: only {niches} niches can be used."
         bounds.append(_bound("niche share", "all", half, cap, sentence))
     used: set[str] = set()
-    in_niche: dict[str, int] = {}
+    in_niche: dict[str, int] = dict(Counter(standing))
     passed_over = 0
     chosen: list[tuple[_Demand, dict[str, Any]]] = []
 
@@ -271,7 +275,7 @@ def _with_products(
             return {str(name): value for name, value in product.items()}
         return None
 
-    for number, demand in enumerate(demands):
+    for number, demand in enumerate(demands, start=len(standing)):
         owed = [niche for niche in on_test if niche not in in_niche]
         product = best_of(demand, owed) if len(owed) >= total - number else None
         if product is not None:
@@ -291,11 +295,12 @@ def _with_products(
         full = " and ".join(sorted(niche for niche, count in in_niche.items() if count >= cap))
         sentence = f"Better-ranked products of {full} were passed over: a niche gets at most {cap} of {total} pieces."
         bounds.append(_bound("niche share", "all", total, cap, sentence))
-    if len(chosen) < total:
+    if len(chosen) < len(demands):
         sentence = (
-            f"{len(chosen)} of {total} pieces: the catalogue has {len(candidates)} usable products in {niches} niches."
+            f"{len(chosen)} of {len(demands)} pieces: the catalogue has {len(candidates)} usable products "
+            f"in {niches} niches."
         )
-        bounds.append(_bound("products", "all", total, len(chosen), sentence))
+        bounds.append(_bound("products", "all", len(demands), len(chosen), sentence))
     return chosen
 
 

@@ -303,7 +303,7 @@ def test_a_cohort_that_is_closed_is_not_restated(house: Ticking, business: Busin
 
 
 # ---------------------------------------------------------------- emergency_reoptimization
-def test_a_restricted_account_is_told_once_and_its_open_posts_are_put_aside(
+def test_a_restricted_account_is_told_once_and_the_rest_of_its_day_is_planned_anew(
     house: Ticking, business: BusinessDay
 ) -> None:
     pieces = finished(business)
@@ -312,14 +312,26 @@ def test_a_restricted_account_is_told_once_and_its_open_posts_are_put_aside(
     assert asked(house.sensor("emergency_reoptimization")) == []
     with house.ledger.begin() as session:
         session.get_one(Account, account).status = "restricted"
-    assert asked(house.sensor("emergency_reoptimization")) == [
-        (f"restricted:{account}:{BUSINESS_DAY}", str(BUSINESS_DAY))
-    ]
-    with house.ledger.begin() as session:
-        left = session.scalars(select(Piece).where(Piece.status == "planned")).all()
-    assert {piece.account_id for piece in left} == {piece.account_id for piece in pieces} - {account}
+    (request,) = house.sensor("emergency_reoptimization").run_requests
+    cause = f"restricted:{account}:{BUSINESS_DAY}"
+    assert (request.run_key, request.job_name, request.partition_key) == (cause, "replan_day", str(BUSINESS_DAY))
+    # The config is one that the job takes.
+    job = house.definitions.resolve_job_def(request.job_name)
+    assert dg.validate_run_config(job, request.run_config)["ops"]["content_plan"]["config"] == {
+        "cause": cause,
+        "account_id": account,
+    }
     (told,) = alerts(house)
     assert told.startswith(f"{account} is restricted by its platform")
+    assert asked(house.sensor("emergency_reoptimization")) == []
+    assert len(alerts(house)) == 1
+
+
+def test_a_restricted_account_with_nothing_open_is_only_told(house: Ticking, business: BusinessDay) -> None:
+    account = finished(business)[0].account_id
+    house.clock.at = house.at(NEXT, 3)
+    with house.ledger.begin() as session:
+        session.get_one(Account, account).status = "restricted"
     assert asked(house.sensor("emergency_reoptimization")) == []
     assert len(alerts(house)) == 1
 

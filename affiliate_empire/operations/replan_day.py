@@ -1,0 +1,163 @@
+"""Decides anew what is left of a planned day, once per cause: an explicit act, never a side effect of materializing.
+
+It takes an account's open pieces out of the day and plans the slots that are left on its platform's active accounts.
+No content moves to another account: the new pieces are new content, with products that the day does not have yet. What
+is posted, or begun, or at most an hour ahead, stays as it is, and so does every other platform's part of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from affiliate_empire.effects import State
+from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Effect, Piece, Plan, Publication
+from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.outcomes import product_name
+from affiliate_empire.operations.publish_piece import OPERATION
+from affiliate_empire.operations.record_plan import budget_left, decide, load_plan, record_plan, store_plan
+from affiliate_empire.operations.snapshots import keep_snapshot
+from affiliate_empire.policy import Policy
+
+# A piece is not made in less; and what is so near may be on its way to its platform, which takes it before its slot.
+UNTOUCHED = timedelta(minutes=60)
+
+
+def replan_day(
+    day: date,
+    ranked: pd.DataFrame,
+    *,
+    cause: str,
+    account_id: str,
+    ledger: Ledger,
+    clock: Clock,
+    media: MediaStore,
+    policy: Policy,
+    calendar: BusinessCalendar,
+    slate: Mapping[str, int],
+    budget_micros: int,
+    seed: int,
+    clips: int = 0,
+    clip_providers: Collection[str] = (),
+    piece_cost_micros: Mapping[str, int] | None = None,
+    closed: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """The plan of a day after an account dropped out of it: a new revision, at most one per cause.
+
+    Args:
+        day: the business day; one that was never planned is planned as ``record_plan`` does.
+        ranked: ``RankedProducts`` of the day.
+        cause: what happened, ``restricted:youtube:gearlab:2026-11-21``; kept as evidence.
+        account_id: whose open pieces are superseded; its platform is planned anew.
+        ledger, clock, media, policy, calendar, slate, seed, clips, clip_providers, piece_cost_micros, closed: as
+            ``record_plan`` takes them.
+        budget_micros: the day's cap; what the pieces that stay may still cost is kept back of what is left of it.
+
+    Returns:
+        ``ContentPlan`` with the pieces that stay and the new ones; as it was when the posting window has closed.
+
+    Raises:
+        DayNeverPlanned, Misconfigured: as ``record_plan``.
+    """
+    now = clock.now()
+    _, closes = calendar.posting_window(day)
+    recorded = load_plan(day, ledger=ledger)
+    if recorded is None:
+        return record_plan(
+            day,
+            ranked,
+            ledger=ledger,
+            clock=clock,
+            media=media,
+            policy=policy,
+            calendar=calendar,
+            slate=slate,
+            budget_micros=budget_micros,
+            seed=seed,
+            clips=clips,
+            clip_providers=clip_providers,
+            piece_cost_micros=piece_cost_micros,
+            closed=closed,
+        )
+    if now >= closes:
+        return recorded
+    snapshot_id = keep_snapshot("rankings", day, ranked, ledger=ledger, media=media, at=now)
+    with ledger.begin() as session:
+        # The first revision's row is the day's lock: two causes at once are decided one after the other.
+        session.scalars(select(Plan).where(Plan.day == day, Plan.revision == 1).with_for_update()).one()
+        plans = session.scalars(select(Plan).where(Plan.day == day)).all()
+        if any(plan.evidence.get("replanned", {}).get("cause") == cause for plan in plans):
+            return recorded
+        platform = session.get_one(Account, account_id).platform
+        begun = select(Effect.piece_id).where(Effect.operation == OPERATION, Effect.piece_id.is_not(None))
+        taken_out = session.scalars(
+            select(Piece)
+            .where(
+                Piece.day == day,
+                Piece.account_id == account_id,
+                Piece.status == "planned",
+                Piece.slot_at > now + UNTOUCHED,
+                Piece.piece_id.not_in(begun),
+                Piece.piece_id.not_in(select(Publication.piece_id)),
+            )
+            .order_by(Piece.slot_at)
+            .with_for_update()
+        ).all()
+        for piece in taken_out:
+            piece.status, piece.reason = "superseded", f"re-planned: {cause}"
+        session.flush()
+        standing = session.scalars(select(Piece).where(Piece.day == day, Piece.status != "superseded")).all()
+        paid = session.execute(
+            select(Effect.piece_id, func.sum(Effect.cost_micros))
+            .where(Effect.day == day, Effect.state.in_((State.SETTLED, State.LOST)), Effect.piece_id.is_not(None))
+            .group_by(Effect.piece_id)
+        )
+        spent = {str(piece_id): int(cost or 0) for piece_id, cost in paid}
+        promised = sum(
+            max(0, piece.max_cost_micros - spent.get(piece.piece_id, 0))
+            for piece in standing
+            if piece.status == "planned"
+        )
+        stand = sum(piece.platform == platform and piece.status == "planned" for piece in standing)
+        used = {piece.product_id for piece in standing} | {product_name(piece.facts).casefold() for piece in standing}
+        free = ~(ranked["product_id"].isin(used) | ranked["title"].str.casefold().isin(used))
+        decided = decide(
+            session,
+            day,
+            ranked.assign(eligible=ranked["eligible"] & free),
+            policy=policy,
+            calendar=calendar,
+            # At most as many as were taken out: what was quarantined is not made up for.
+            slate={platform: max(0, min(len(taken_out), slate.get(platform, 0) - stand))},
+            budget_micros=max(0, budget_left(session, day, budget_micros) - promised),
+            seed=seed,
+            clips=clips,
+            clip_providers=clip_providers,
+            piece_cost_micros=piece_cost_micros,
+            closed=closed,
+            not_before=now + UNTOUCHED,
+            standing=standing,
+        )
+        before = max(plans, key=lambda plan: plan.revision).evidence
+        new = decided.plan.evidence
+        platforms = [*(piece.platform for piece in standing), *decided.plan.pieces["platform"]]
+        evidence = before | {
+            # The day's evidence stays the whole day's, so that a report of it says why a piece is or is not there.
+            "planned": {asked: platforms.count(asked) for asked in before["asked"]},
+            "bounds": [*before["bounds"], *new["bounds"]],
+            "ranks": before["ranks"] | new["ranks"],
+            "replanned": {
+                "cause": cause,
+                "account": account_id,
+                "superseded": [piece.piece_id for piece in taken_out],
+                "decision": new,
+            },
+        }
+        store_plan(session, day, decided, snapshot_id, now, evidence)
+    replanned = load_plan(day, ledger=ledger)
+    return recorded if replanned is None else replanned
