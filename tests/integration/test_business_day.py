@@ -67,7 +67,7 @@ def test_preparing_twice_adds_nothing_and_a_changed_text_is_refused(ledger: Ledg
     assert (again.accounts, again.prompt_versions, again.strategies) == (0, 0, 0)
     with ledger.begin() as session:
         accounts = session.scalars(select(Account.account_id)).all()
-        assert sorted(accounts) == ["blog:gearlab", "youtube:gearlab"]
+        assert sorted(accounts) == ["blog:gearlab", "instagram:gearlab", "tiktok:gearlab", "youtube:gearlab"]
     old = load_library()[0]
     changed = PromptTemplate(old.prompt_version, old.kind, old.template + "!", "0" * 64, old.parent, old.summary)
     with pytest.raises(Misconfigured, match="next version number"):
