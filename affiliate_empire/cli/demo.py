@@ -97,7 +97,7 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
     if inputs.feed:
         check_feed(inputs, out)
     day = checked_day(settings, day)
-    settings = settings.model_copy(update={"home": _home(settings, inputs), "seed": inputs.seed})
+    settings = settings.model_copy(update={"home": demo_home(settings, inputs), "seed": inputs.seed})
     if inputs.address:
         settings = settings.model_copy(update={"product_feed": inputs.address})
     if inputs.full:
@@ -387,7 +387,7 @@ def show_files(
         out.print("[green]Verified: posts, charges, clicks and payouts agree with the world's witness.[/]")
 
 
-def _home(settings: Settings, inputs: DemoInputs) -> Path:
+def demo_home(settings: Settings, inputs: DemoInputs) -> Path:
     """The home of these inputs: the configured one unless it already holds a world made from others."""
     marker = settings.home_path / "demo.json"
     wanted = {"feed": inputs.address, "seed": inputs.seed, "full": inputs.full}
