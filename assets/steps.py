@@ -64,11 +64,16 @@ def pieces_made(asset: str) -> dg.AssetCheckSpec:
 
 
 def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
-    """The check ``pieces_made`` of a step, with the reasons of what was quarantined."""
+    """The check ``pieces_made`` of a step, with the reasons of what was quarantined or waits."""
     works = list(done)
     made, total = sum(len(work.made) for work in works), sum(work.total for work in works)
-    quarantined = _quarantined(works)
-    said = [f"{made} of {total} pieces were made.", *(f"{piece}: {reason}" for piece, reason in quarantined.items())]
+    quarantined, held = _quarantined(works), _held(works)
+    waiting = [f"{len(held)} held:", *dict.fromkeys(held.values())] if held else []
+    said = [
+        f"{made} of {total} pieces were made.",
+        *waiting,
+        *(f"{piece}: {reason}" for piece, reason in quarantined.items()),
+    ]
     passed = all(work.healthy for work in works)
     if not passed:
         said.append("→ They stay out of the day; when their reasons look alike, mend the prompt or the product.")
@@ -76,7 +81,7 @@ def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
         check_name="pieces_made",
         passed=passed,
         description=" ".join(said),
-        metadata={"made": made, "quarantined": dg.MetadataValue.json(quarantined)},
+        metadata={"made": made, "quarantined": dg.MetadataValue.json(quarantined), "held": len(held)},
     )
 
 
@@ -85,7 +90,7 @@ def outcome(done: Iterable[PiecesWorked]) -> dict[str, Any]:
     works = list(done)
     quarantined = _quarantined(works)
     missed = [piece for work in works for piece in work.missed]
-    held = {piece: reason for work in works for piece, reason in work.held.items()}
+    held = _held(works)
     return {
         "quarantined": len(quarantined),
         **({"quarantine_reasons": dg.MetadataValue.json(quarantined)} if quarantined else {}),
@@ -142,3 +147,8 @@ def worked(
 def _quarantined(works: Iterable[PiecesWorked]) -> dict[str, str]:
     """Reason by piece."""
     return {piece: reason for work in works for piece, reason in work.quarantined.items()}
+
+
+def _held(works: Iterable[PiecesWorked]) -> dict[str, str]:
+    """Reason by piece."""
+    return {piece: reason for work in works for piece, reason in work.held.items()}

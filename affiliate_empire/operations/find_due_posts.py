@@ -11,7 +11,7 @@ from affiliate_empire.effects import State
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
-from affiliate_empire.operations.publish_piece import OPERATION, is_due
+from affiliate_empire.operations.publish_piece import is_due, live_key
 from affiliate_empire.policy import Policy
 
 # What the platform refused, what a person must look at, and what is too late does not become due again.
@@ -46,7 +46,7 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             select(Piece, Effect.state)
             .join(Account, Account.account_id == Piece.account_id)
             .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
-            .outerjoin(Effect, (Effect.piece_id == Piece.piece_id) & (Effect.operation == OPERATION))
+            .outerjoin(Effect, Effect.key == live_key())
             .where(
                 Piece.day.in_(days),
                 Piece.status == "planned",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -188,6 +188,11 @@ def reconcile_publications(
         if platform is not None:
             published = published.where(Publication.platform == platform)
         return list(session.scalars(published))
+
+
+def live_key() -> ColumnElement[str]:
+    """The key of a piece's post, in a query: rows that were retired from it bear another (``effects``)."""
+    return func.concat("post:", Piece.piece_id, ":", Piece.account_id)
 
 
 def _key(piece: Piece) -> str:

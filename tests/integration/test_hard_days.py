@@ -50,7 +50,7 @@ from affiliate_empire.operations.work_pieces import pieces_of, work_pieces
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS, Settings
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
-from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, ReplyLost
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, ReplyLost, VendorUnavailable
 from affiliate_empire.vendors.openai import OpenAIClient
 from assets.failures import reason_of
 from definitions import build_defs
@@ -492,6 +492,9 @@ def test_an_account_that_is_restricted(
     held = told(result, "held")
     assert set(held) == set(videos)
     assert all(is_one_sentence(reason) for reason in held.values())
+    (check,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "pieces_made"]
+    assert (check.description or "").startswith("0 of 0 pieces were made. 2 held: YouTube has restricted the channel")
+    assert check.metadata["held"].value == 2
     assert f"empire resume account:{account}" in held[videos[1]]
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.INTENDED]  # the other never left
     assert {a.account_id: a.status for a in rows(business.ledger, Account)}[account] == "restricted"
@@ -570,6 +573,27 @@ def test_one_refused_post_does_not_stop_the_others_and_is_not_sent_again(
     assert list(told(graph.publish("youtube"), "quarantine_reasons")) == [first]
     assert world.fault_hits() == 0
     assert len(world.witness("posts")) == 1
+
+
+def test_what_became_of_a_retired_post_does_not_keep_its_successor_open(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    """Superseded by another video, which YouTube refuses: it is not due again."""
+    video = add_video(business, write_video(tmp_path / "one.mp4"))
+    world.move_to(SLOT)
+    world.fault(BYTES, status=503, times=9)
+    with pytest.raises(VendorUnavailable):
+        business.publish(video)
+    world.clear_faults()
+    assert due(business) == [video]
+    say(business, video, title="Another title")
+    body = {"error": {"code": 400, "message": "no", "errors": [{"reason": "invalidVideoMetadata"}]}}
+    world.fault(SESSION, status=400, body=body)
+    with pytest.raises(PieceRejected):
+        business.publish(video)
+    states = sorted(effect.state for effect in rows(business.ledger, Effect))
+    assert states == [State.REFUSED, State.SUPERSEDED]
+    assert due(business) == []
 
 
 def test_one_post_that_changed_after_it_may_have_happened_is_held(
