@@ -84,7 +84,7 @@ def platform_metrics(
                 analytics=youtube_analytics,
                 clock=clock,
                 policy=policy,
-                before={"tiktok": partial(find_tiktok_posts, ledger=ledger, tiktok=tiktok, clock=clock)},
+                before={"tiktok": partial(find_tiktok_posts, ledger=ledger, tiktok=tiktok, clock=clock, policy=policy)},
             ).problems
         frames = {
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)

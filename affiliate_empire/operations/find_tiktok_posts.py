@@ -1,7 +1,8 @@
 """Find the posts that TikTok made of what it was sent: their ids, addresses and times come minutes to hours later.
 
 Until then a publication bears its publish id. A draft has no post before a person has posted it in the app: the owner
-gets an alert with what to do there. Posts that fail in TikTok's processing are ``operations.sync_metrics``'s to report.
+gets an alert with what to do there. So does a publish that failed in TikTok's processing, or that TikTok knows no more;
+that alert is also the memory that it need not be asked again.
 """
 
 from __future__ import annotations
@@ -15,26 +16,47 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Publication
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.patience import read
+from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, QuotaExhausted, VendorRefused
 from affiliate_empire.vendors.tiktok import PublicVideo, TikTokClient, is_publish_id
 
 _SOUGHT = timedelta(days=60)  # as long as a publication's metrics are read
 
 
-def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock) -> int:
-    """Give every publication that still bears a publish id its post's id, address and time; returns how many got one.
+def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock, policy: Policy) -> int:
+    """Give publications that still bear a publish id their posts' ids, addresses and times; returns how many got one.
+
+    The newest are asked first, and no more than ``policy.tiktok_status_reads``; a publish that ended without a post is
+    asked once.
 
     Raises:
-        VendorUnavailable, VendorRefused: as the client's; what was found before stands.
+        VendorUnavailable: as the client's; what was found before stands.
+        CredentialsRejected, AccountRestricted, QuotaExhausted: likewise; any other refusal is one publish's own.
     """
     with ledger.begin() as session:
-        recent = select(Publication).where(
-            Publication.platform == "tiktok", Publication.published_at > clock.now() - _SOUGHT
+        recent = (
+            select(Publication)
+            .where(Publication.platform == "tiktok", Publication.published_at > clock.now() - _SOUGHT)
+            .order_by(Publication.published_at.desc(), Publication.publication_id)
         )
         sought = [one for one in session.scalars(recent) if is_publish_id(one.remote_id)]
+        ends = {derived_id("al", *_end_of(one)): one.publication_id for one in sought}
+        ended = {ends[alert] for alert in session.scalars(select(Alert.alert_id).where(Alert.alert_id.in_(ends)))}
+    sought = [one for one in sought if one.publication_id not in ended]
     found = 0
-    for publication in sought:
-        status = read(tiktok.fetch_status, publication.remote_id)
+    for publication in sought[: policy.tiktok_status_reads]:
+        try:
+            status = read(tiktok.fetch_status, publication.remote_id)
+        except (CredentialsRejected, AccountRestricted, QuotaExhausted):
+            raise
+        except VendorRefused as error:
+            if error.code == "invalid_publish_id":
+                _tell_of_end(ledger, publication, "is not known to TikTok any more", clock)
+            continue
+        if status.status == "FAILED":
+            _tell_of_end(ledger, publication, f"was rejected ({status.fail_reason or 'no reason given'})", clock)
         if status.status == "SEND_TO_USER_INBOX":
             _tell_of_draft(ledger, publication, clock)
         if status.post_id is None:
@@ -44,6 +66,22 @@ def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock) -> 
             _save(ledger, publication, status.post_id, video)
             found += 1
     return found
+
+
+def _end_of(publication: Publication) -> tuple[str, str]:
+    """The cause of the alert that a publish ended without a post."""
+    return "tiktok publish ended", publication.publication_id
+
+
+def _tell_of_end(ledger: Ledger, publication: Publication, what: str, clock: Clock) -> None:
+    raise_alert(
+        *_end_of(publication),
+        severity="high",
+        subject="a published post does not stand",
+        message=f"The video {publication.title!r} of {publication.account_id} {what}: look for it in the TikTok app.",
+        at=clock.now(),
+        ledger=ledger,
+    )
 
 
 def _save(ledger: Ledger, publication: Publication, post_id: str, video: PublicVideo) -> None:

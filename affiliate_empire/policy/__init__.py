@@ -184,6 +184,11 @@ class Policy:
         wishes = self.platforms["full_slate"]
         return {platform: wishes[platform] for platform in ("youtube", "tiktok", "instagram", "blog")}
 
+    @property
+    def tiktok_status_reads(self) -> int:
+        """How many publishes one sync of metrics may ask TikTok about."""
+        return int(self.platforms["tiktok"]["status_reads"])
+
     def metric_definition(self, platform: str, on: date) -> str:
         """The definition of a platform's metrics in force on a day."""
         dated = [m for m in self.platforms["metrics"] if m["platform"] == platform and m["in_force_from"] <= on]

@@ -280,20 +280,14 @@ class TikTokClient:
         }
 
     def fetch_states(self, ids: Sequence[str]) -> dict[str, PostState]:
-        """How posts stand. A publish id, where a post has no id yet, is asked for its own status."""
+        """How posts stand. A publish id, where a post has no id yet, is ``processing``: ``fetch_status`` tells more."""
         public = {video["id"] for video in self._videos(ids, "id")}
         return {
-            post_id: self._publish_state(post_id)
+            post_id: PostState("processing")
             if is_publish_id(post_id)
             else PostState("public" if post_id in public else "gone")
             for post_id in ids
         }
-
-    def _publish_state(self, publish_id: str) -> PostState:
-        status = self.fetch_status(publish_id)
-        if status.status == "FAILED":
-            return PostState("rejected", status.fail_reason)
-        return PostState("processing")
 
     def fetch_public_videos(self, ids: Sequence[str]) -> dict[str, PublicVideo]:
         """Address and time of the public ones among these posts."""

@@ -32,7 +32,7 @@ from affiliate_empire.vendors.errors import (
     VendorUnavailable,
 )
 from affiliate_empire.vendors.tiktok import is_publish_id
-from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_video, after, open_business
+from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
 CHUNK = "PUT /tiktok/upload/video/"
@@ -74,7 +74,7 @@ def rows(ledger: Ledger, table: Any) -> list[Any]:
 
 
 def find(business: Business) -> int:
-    return find_tiktok_posts(ledger=business.ledger, tiktok=business.tiktok, clock=business.clock)
+    return find_tiktok_posts(ledger=business.ledger, tiktok=business.tiktok, clock=business.clock, policy=load_policy())
 
 
 def published_once(world: RunningWorld, business: Business) -> Publication:
@@ -282,6 +282,68 @@ def test_killed_while_uploading(world: RunningWorld, business: Business, video: 
 
     business.publish(video)
     published_once(world, business)
+
+
+# ---------------------------------------------------------------- finding the post
+def stub_publication(business: Business, number: int, remote_id: str) -> None:
+    piece = add_post(business, piece_id=f"pc_stub_{number:04}", slot_at=after(-number))
+    with business.ledger.begin() as session:
+        session.add(
+            Effect(
+                effect_id=f"ef_{number}", key=f"post:{piece}", kind="at_most_once", vendor="tiktok",
+                operation="publish", fingerprint="f", state=State.SETTLED, day=DAY, piece_id=piece, epoch=1,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            Publication(
+                publication_id=f"pb_{number}", piece_id=piece, account_id="tiktok:gearlab", platform="tiktok", day=DAY,
+                effect_id=f"ef_{number}", remote_id=remote_id, url="u", title=f"Video {number}", description="d",
+                disclosures={}, slot_at=SLOT, published_at=after(-number),
+            )
+        )  # fmt: skip
+
+
+def asked(world: RunningWorld, business: Business) -> int:
+    """How often a search, and the reading of states after it, asks for a publish's status."""
+    before = world.fault_hits()
+    find(business)
+    business.tiktok.fetch_states([p.remote_id for p in rows(business.ledger, Publication)])
+    return world.fault_hits() - before
+
+
+def test_a_publish_that_ended_without_a_post_is_asked_once_and_stops_no_other(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    small = write_video(tmp_path / "small.mp4", size=(90, 160), rate=30)
+    business.publish(add_video(business, small, platform="tiktok", piece_id="pc_failed"))
+    stub_publication(business, 1, "v_pub_file~unknown")
+    world.move_to(after(50))
+    business.publish(add_reel(business, tmp_path, piece_id="pc_good", slot_at=after(50)))
+    world.move_to(after(300))
+    world.fault(STATUS, when="after", delay=0.001, times=99)  # counts
+
+    assert asked(world, business) == 3
+    good = next(p for p in rows(business.ledger, Publication) if p.piece_id == "pc_good")
+    assert not is_publish_id(good.remote_id)
+    assert asked(world, business) == 0
+    messages = sorted(alert.message for alert in rows(business.ledger, Alert))
+    assert len(messages) == 2
+    assert any("picture_size_check_failed" in message for message in messages)
+    assert any("not known to TikTok" in message for message in messages)
+
+
+def test_a_sync_asks_for_the_newest_and_stays_below_the_limit(world: RunningWorld, business: Business) -> None:
+    most = load_policy().tiktok_status_reads
+    for number in range(most + 5):
+        stub_publication(business, number, f"v_pub_file~{number}")
+    processing = {"data": {"status": "PROCESSING_DOWNLOAD"}, "error": {"code": "ok", "message": "m", "log_id": "l"}}
+    world.fault(STATUS, status=200, body=processing, times=99)
+    assert asked(world, business) == most < 30
+    world.clear_faults()
+    find(business)  # now they are unknown, and told of
+    told = {alert.message.partition("'")[2].partition("'")[0] for alert in rows(business.ledger, Alert)}
+    assert told == {f"Video {number}" for number in range(most)}
 
 
 # ---------------------------------------------------------------- refusals
