@@ -176,7 +176,8 @@ class ClockServer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join()
+        self._thread.join(timeout=20)
+        assert not self._thread.is_alive()
 
 
 class TrackingProcess:
@@ -207,7 +208,7 @@ class TrackingProcess:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(timeout=20)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()

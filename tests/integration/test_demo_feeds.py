@@ -46,7 +46,8 @@ def shop() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-    thread.join()
+    thread.join(timeout=20)
+    assert not thread.is_alive()
 
 
 def settings_in(home: Path) -> Settings:

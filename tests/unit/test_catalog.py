@@ -20,7 +20,8 @@ from affiliate_empire.catalog.niches import niche_of
 from affiliate_empire.kernel.errors import BadInput
 
 COLUMNS = ("id", "title", "description", "link", "image_link", "availability", "price", "product_type", "brand")
-REAL_FEED = Path(__file__).parents[3] / "shared/data/product_feeds/retail_demo_store.google_merchant.tsv"
+# Three rows of each category of the retail demo store's feed, as they are there; its licence lies beside it.
+REAL_FEED = Path(__file__).parents[1] / "data/retail_demo_store_sample.google_merchant.tsv"
 
 
 def row(**changes: str) -> dict[str, str]:
@@ -50,11 +51,9 @@ def parsed(data: bytes) -> ParsedFeed:
     return parse_feed(data, source="product_feed")
 
 
-def test_the_real_feed_parses_in_full() -> None:
-    if not REAL_FEED.exists():
-        pytest.skip(f"the retail demo store's feed is not at {REAL_FEED}")
+def test_a_real_feed_parses_in_full() -> None:
     result = parsed(REAL_FEED.read_bytes())
-    assert (len(result.products), len(result.rejected)) == (2465, 0)
+    assert (len(result.products), len(result.rejected)) == (58, 0)
     assert result.products["niche"].nunique() == 20
     assert result.products["price_micros"].min() > 0
 

@@ -32,7 +32,7 @@ def test_a_process_that_ended_is_dead_even_before_it_is_reaped() -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
     assert is_dead(owner(pid=pid))
-    child.wait()
+    child.wait(timeout=20)
     assert is_dead(owner(pid=pid))
 
 
