@@ -12,11 +12,11 @@ from datetime import date
 
 import dagster as dg
 
+from affiliate_empire.planning.timetable import RESTATED_DAYS as RESTATED_DAYS
+
 PLATFORMS = ("blog", "instagram", "tiktok", "youtube")
 TIMEZONE = "America/New_York"
 FIRST_DAY = date(2024, 1, 1)
-# Money arrives later: a cohort is restated until the networks' longest validation has passed.
-RESTATED_DAYS = 60
 
 
 def _daily(first_day: date, timezone: str) -> dg.DailyPartitionsDefinition:

@@ -91,13 +91,6 @@ def load_artifact(piece_id: str, step: str, ledger: Ledger, *, name: str = "") -
         return session.get(Artifact, (piece_id, step, name))
 
 
-def load_artifacts(piece_id: str, step: str, ledger: Ledger) -> list[Artifact]:
-    """All parts that a step made for a piece, in the order of their numbers."""
-    with ledger.begin() as session:
-        found = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id, Artifact.step == step)).all()
-    return sorted(found, key=lambda artifact: (len(artifact.name), artifact.name))
-
-
 def load_script(piece_id: str, ledger: Ledger) -> Script:
     """A piece's script.
 

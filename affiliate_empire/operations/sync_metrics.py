@@ -21,12 +21,12 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import MetricSnapshot, Publication
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.patience import read
+from affiliate_empire.planning.timetable import RESTATED_DAYS
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import VendorError, VendorRefused
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
-_WATCHED = timedelta(days=60)  # as long as a cohort's results are restated
 _STANDING = ("public", "processing")
 _APP = {"youtube": "YouTube Studio", "tiktok": "the TikTok app", "instagram": "the Instagram app"}
 
@@ -106,7 +106,7 @@ def _watched(platform: str, now: datetime, ledger: Ledger) -> list[Publication]:
         .where(
             Publication.platform == platform,
             Publication.published_at <= now,
-            Publication.published_at > now - _WATCHED,
+            Publication.published_at > now - timedelta(days=RESTATED_DAYS),
         )
         .order_by(Publication.published_at, Publication.publication_id)
     )

@@ -12,6 +12,10 @@ from datetime import date, datetime, time, timedelta
 
 from affiliate_empire.kernel.clock import BusinessCalendar
 
+# Money arrives later: a day's results are read, and its cohort restated, until the networks' longest validation has
+# passed.
+RESTATED_DAYS = 60
+
 # A stage that still waits so long after its time is something the owner must know.
 PATIENCE = timedelta(minutes=30)
 # Leaves a schedule's own tick the time to start its run before anybody makes up for it.
