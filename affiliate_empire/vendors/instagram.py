@@ -109,14 +109,6 @@ class PublishedReel:
     published_at: datetime
 
 
-@dataclass(frozen=True)
-class RenewedToken:
-    """A long-lived token in exchange for an older one."""
-
-    access_token: str
-    expires_at: datetime
-
-
 class ContainerNotPublishable(VendorRefused):
     """This call published nothing, because of the container's state: its status says which."""
 
@@ -317,29 +309,6 @@ class InstagramClient:
             if "next" not in page.get("paging", {}):
                 return
             after = {"after": page["paging"]["cursors"]["after"]}
-
-    # ------------------------------------------------------------------ the token
-    def exchange_token(self, app_id: str, app_secret: str) -> RenewedToken:
-        """A token that lives 60 more days, for the present one; on the day it was issued the same one comes back.
-
-        Raises:
-            VendorRefused: the token has expired: connect the account again.
-        """
-        reply = self._call(
-            "GET",
-            "oauth/access_token",
-            {
-                "grant_type": "fb_exchange_token",
-                "client_id": app_id,
-                "client_secret": app_secret,
-                "fb_exchange_token": self._token(),
-            },
-        )
-        try:
-            expires_at = self._clock.now() + timedelta(seconds=int(reply["expires_in"]))
-            return RenewedToken(str(reply["access_token"]), expires_at)
-        except (KeyError, ValueError) as error:
-            raise _unreadable("a token without its end") from error
 
     # ------------------------------------------------------------------ plumbing
     def _user(self) -> str:
