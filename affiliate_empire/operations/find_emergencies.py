@@ -64,7 +64,8 @@ def _restrictions(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> 
                     f"restricted:{account_id}:{today}",
                     "replan" if still_open else "tell",
                     f"{account_id} is restricted by its platform: {still_open or 'none'} of its posts of {today} were "
-                    "still open, and the platform's active accounts get new ones in the slots that are left; look into "
+                    "still open; those more than an hour ahead are superseded, and other active accounts of the "
+                    "platform, if there are any, get new ones in the slots that are left. Look into "
                     f"the platform's app, and run `empire resume account:{account_id}` when it may post again: it is "
                     "then part of the next day's plan.",
                     account_id,
