@@ -297,7 +297,7 @@ def _render_prompt(trace: dict[str, Any], label: str) -> str:
     lines = [f"{label} · prompt {trace['prompt_version']} ({trace['status']}, sha256 {trace['sha256'][:12]})"]
     for piece in trace["pieces"]:
         lines.append(
-            f"  {piece['day']}  {piece['platform']:<8}{piece['product'][:40]:<42}{piece['views']:>8,} views"
+            f"  {piece['day']}  {piece['platform']:<10}{piece['product'][:40]:<42}{piece['views']:>8,} views"
             f"{piece['clicks']:>7,} clicks{piece['conversions']:>4} sales"
             f"{dollars(piece['commission_micros']):>11} earned{dollars(piece['cost_micros']):>10} spent"
         )
