@@ -244,7 +244,7 @@ def test_what_must_not_go_out_is_not_due(house: Ticking, business: BusinessDay) 
 def _post(piece: Piece, state: str) -> dict[str, Any]:
     return {
         "effect_id": "ef_1",
-        "key": f"post:{piece.piece_id}",
+        "key": f"post:{piece.piece_id}:{piece.account_id}",
         "kind": "at_most_once",
         "vendor": piece.platform,
         "operation": "publish",

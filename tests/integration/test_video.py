@@ -126,7 +126,7 @@ def test_half_a_minute_too_much_is_too_long(good: Path, tmp_path: Path) -> None:
 
 
 def test_a_frozen_still_is_found_under_moving_captions(workshop: Path, tmp_path: Path) -> None:
-    still = ["-loop", "1", "-framerate", "30", "-i", "still0.png", "-i", "sound.m4a", "-t", "10"]
+    still = ["-loop", "1", "-framerate", "30", "-i", "shot0.png", "-i", "sound.m4a", "-t", "10"]
     graph = "scale=360:640:out_color_matrix=bt709,format=yuv420p,setsar=1,ass=filename=captions.ass:fontsdir=fonts,"
     graph += "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     target = tmp_path / "frozen.mp4"
@@ -177,7 +177,7 @@ def test_a_broken_file_is_rejected_not_raised(
 
 
 def test_sound_and_pictures_are_no_videos(workshop: Path) -> None:
-    for name in ("sound.m4a", "still0.png", "voice.wav"):
+    for name in ("sound.m4a", "shot0.png", "voice.wav"):
         assert _judged(workshop / name).codes == {"not_a_video"}
 
 
