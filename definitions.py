@@ -185,6 +185,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"settings": settings}
     clock = overrides.get("clock", ClockResource(**given))
     ledger = overrides.get("ledger", LedgerResource(**given))
+    of_accounts = {**given, "ledger": ledger, "clock": clock}
     return {
         "settings": settings,
         "policy": load_policy(),
@@ -199,10 +200,10 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "elevenlabs": ElevenLabsResource(**given),
         "fal": FalResource(**given),
         "runway": RunwayResource(**given),
-        "youtube": YouTubeResource(**given, clock=clock),
-        "youtube_analytics": YouTubeAnalyticsResource(**given),
-        "tiktok": TikTokResource(**given, clock=clock, vault=VaultResource(**given, ledger=ledger)),
-        "instagram": InstagramResource(**given, clock=clock),
+        "youtube": YouTubeResource(**of_accounts),
+        "youtube_analytics": YouTubeAnalyticsResource(**of_accounts),
+        "tiktok": TikTokResource(**of_accounts, vault=VaultResource(**given, ledger=ledger)),
+        "instagram": InstagramResource(**of_accounts),
         "blog": BlogResource(**given),
         "impact": ImpactResource(**given),
         "ecb": ECBResource(**given),

@@ -6,7 +6,6 @@ partitioned; their days become lake partitions and are copied to the ledger's sc
 
 from collections.abc import Iterator
 from datetime import date
-from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -32,6 +31,7 @@ from affiliate_empire.operations.sync_metrics import MetricsReader, sync_metrics
 from affiliate_empire.planning import ContentPlan
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.instagram import InstagramClient
 from affiliate_empire.vendors.tiktok import TikTokClient
@@ -61,30 +61,37 @@ _OWNERS = ["team:growth"]
 def platform_metrics(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
-    youtube: dg.ResourceParam[YouTubeClient],
-    youtube_analytics: dg.ResourceParam[YouTubeAnalyticsClient],
-    tiktok: dg.ResourceParam[TikTokClient],
-    instagram: dg.ResourceParam[InstagramClient],
+    youtube: dg.ResourceParam[PerAccount[YouTubeClient]],
+    youtube_analytics: dg.ResourceParam[PerAccount[YouTubeAnalyticsClient]],
+    tiktok: dg.ResourceParam[PerAccount[TikTokClient]],
+    instagram: dg.ResourceParam[PerAccount[InstagramClient]],
     clock: dg.ResourceParam[Clock],
     policy: dg.ResourceParam[Policy],
     settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
     """What platforms counted, with the definition of the count. One row per publication and observation; free.
 
-    Observed anew while it is that day; a past day returns what was observed on it. A platform that cannot be read is
+    Observed anew while it is that day; a past day returns what was observed on it. An account that cannot be read is
     among the problems and leaves the others their rows; shares and watch time come days late.
     """
     problems: list[str] = []
     with failing_clearly():
         if settings.calendar.day_of(clock.now()) in days_of(context):
-            readers: dict[str, MetricsReader] = {"youtube": youtube, "tiktok": tiktok, "instagram": instagram}
+            readers: dict[str, PerAccount[MetricsReader]] = {
+                "youtube": youtube, "tiktok": tiktok, "instagram": instagram,
+            }  # fmt: skip
+
+            def find_posts(account_id: str) -> int:
+                client = tiktok.of(account_id)
+                return find_tiktok_posts(account_id, ledger=ledger, tiktok=client, clock=clock, policy=policy)
+
             problems = sync_metrics(
                 ledger=ledger,
                 readers=readers,
                 analytics=youtube_analytics,
                 clock=clock,
                 policy=policy,
-                before={"tiktok": partial(find_tiktok_posts, ledger=ledger, tiktok=tiktok, clock=clock, policy=policy)},
+                before={"tiktok": find_posts},
             ).problems
         frames = {
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)

@@ -26,6 +26,7 @@ from affiliate_empire.operations.publish_piece import is_due, publish_piece, rec
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.accounts import NotConnected, PerAccount
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.errors import AccountRestricted, QuotaExhausted
 from affiliate_empire.vendors.impact import ImpactClient
@@ -41,7 +42,7 @@ from resources.lake import Frames, to_dagster_type
 # An account's posts follow one another: its rolling window is judged post by post.
 _POSTS_AT_ONCE = 1
 # One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
-_HOLDING = (Paused, AccountRestricted, EffectParked, FingerprintConflict, QuotaRefused, QuotaExhausted)
+_HOLDING = (Paused, NotConnected, AccountRestricted, EffectParked, FingerprintConflict, QuotaRefused, QuotaExhausted)
 
 
 @dg.asset(
@@ -59,9 +60,9 @@ def publications(
     ledger: dg.ResourceParam[Ledger],
     effects: dg.ResourceParam[Effects],
     clock: dg.ResourceParam[Clock],
-    youtube: dg.ResourceParam[YouTubeClient],
-    tiktok: dg.ResourceParam[TikTokClient],
-    instagram: dg.ResourceParam[InstagramClient],
+    youtube: dg.ResourceParam[PerAccount[YouTubeClient]],
+    tiktok: dg.ResourceParam[PerAccount[TikTokClient]],
+    instagram: dg.ResourceParam[PerAccount[InstagramClient]],
     blog: dg.ResourceParam[BlogClient],
     impact: dg.ResourceParam[ImpactClient],
     media: dg.ResourceParam[MediaStore],

@@ -1,4 +1,4 @@
-"""TikTok: posts and counters of one creator, with tokens that rotate in the vault."""
+"""TikTok: posts and counters, by creator, with tokens that rotate in the vault."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,36 +6,45 @@ from contextlib import contextmanager
 import dagster as dg
 
 from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Settings
 from affiliate_empire.vault import RotatingTokens, Vault
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.tiktok import TikTokClient, TikTokOAuth
+from resources.accounts import refuse_unconnected
 
 
-class TikTokResource(dg.ConfigurableResource[TikTokClient]):
-    """TikTok's Content Posting API for the creator whose first refresh token the settings hold."""
+class TikTokResource(dg.ConfigurableResource[PerAccount[TikTokClient]]):
+    """TikTok's Content Posting API, a client for each account's creator."""
 
     settings: dg.ResourceDependency[Settings]
+    ledger: dg.ResourceDependency[Ledger]
     vault: dg.ResourceDependency[Vault]
     clock: dg.ResourceDependency[Clock]
     timeout_seconds: float = 60.0
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[TikTokClient]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[PerAccount[TikTokClient]]:
         url, secret = self.settings.vendor_url("tiktok"), self.settings.secret
         oauth = TikTokOAuth(
             url,
             client_key=lambda: secret("tiktok_client_key"),
             client_secret=lambda: secret("tiktok_client_secret"),
         )
-        tokens = RotatingTokens(
-            self.vault,
-            "tiktok",
-            first=lambda: secret("tiktok_refresh_token"),
-            refresh=oauth.refresh,
-            clock=self.clock,
-        )
-        client = TikTokClient(url, tokens=tokens, clock=self.clock, timeout=self.timeout_seconds)
+
+        def open_client(account_id: str) -> TikTokClient:
+            refuse_unconnected(account_id, ledger=self.ledger)
+            tokens = RotatingTokens(
+                self.vault,
+                "tiktok",
+                first=lambda: secret("tiktok_refresh_token"),
+                refresh=oauth.refresh,
+                clock=self.clock,
+            )
+            return TikTokClient(url, tokens=tokens, clock=self.clock, timeout=self.timeout_seconds)
+
+        clients = PerAccount(open_client, close=TikTokClient.close)
         try:
-            yield client
+            yield clients
         finally:
-            client.close()
+            clients.close()

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from affiliate_empire.cli import accounts
+from affiliate_empire.cli.console import JsonFlag, open_ledger, out
 from affiliate_empire.kernel.errors import BadInput, EmpireError
 from affiliate_empire.kernel.files import is_full, out_of_space
 from affiliate_empire.settings import Settings, explain
@@ -27,11 +29,9 @@ app = typer.Typer(
 )
 db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 effects_app = typer.Typer(help="Outside effects: what is open, what is parked.", invoke_without_command=True)
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
-
-out = Console()
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
     settings = Settings()
     require_free_port(port, "--port")
     services = Services(settings)
-    _open_ledger(settings).dispose()
+    open_ledger(settings).dispose()
     now = SystemClock().now()
     if settings.simulated:
         inputs = DemoInputs(settings.product_feed, settings.seed)
@@ -162,7 +162,7 @@ def lineage(
     if (conversion is None) == (prompt is None):
         raise BadInput("Say one of --conversion ID or --prompt VERSION.")
     settings = Settings()
-    ledger = _open_ledger(settings)
+    ledger = open_ledger(settings)
     trace: dict[str, Any]
     if conversion is not None:
         trace = trace_conversion(conversion, ledger=ledger)
@@ -200,7 +200,7 @@ def pause(
     """Stop spending and posting in a scope: the next claim refuses. What is under way finishes."""
     from affiliate_empire.effects.switches import pause_scope
 
-    pause_scope(scope, reason, ledger=_open_ledger(Settings()))
+    pause_scope(scope, reason, ledger=open_ledger(Settings()))
     out.print(f"Paused {scope}. Take it back with: empire resume {scope}")
 
 
@@ -209,7 +209,7 @@ def resume(scope: Annotated[str, typer.Argument(help="A paused scope.")]) -> Non
     """Lift a pause."""
     from affiliate_empire.effects.switches import resume_scope
 
-    resume_scope(scope, ledger=_open_ledger(Settings()))
+    resume_scope(scope, ledger=open_ledger(Settings()))
     out.print(f"Resumed {scope}.")
 
 
@@ -221,7 +221,7 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     from affiliate_empire.effects.report import open_effects
     from affiliate_empire.effects.switches import paused_scopes
 
-    ledger = _open_ledger(Settings())
+    ledger = open_ledger(Settings())
     rows = open_effects(ledger=ledger)
     for scope, reason in paused_scopes(ledger=ledger).items():
         Console(stderr=True).print(f"Paused: {scope} ({reason}). Lift it with: empire resume {scope}", markup=False)
@@ -250,7 +250,7 @@ def resolve(
     clock: Clock = WorldClock(settings.world_url) if settings.simulated else SystemClock()
     finding = Finding.HAPPENED if happened else Finding.DID_NOT_HAPPEN
     caps = Caps.in_dollars(day=settings.budget_day_usd, month=settings.budget_month_usd, run=settings.budget_run_usd)
-    ledger = _open_ledger(settings)
+    ledger = open_ledger(settings)
     state = resolve_effect(effect, finding, ledger=ledger, clock=clock, caps=caps, remote_id=remote_id)
     out.print(f"{effect} is {state} now.")
 
@@ -264,7 +264,7 @@ def db_url() -> None:
     if settings.database_url is not None:
         print(settings.database_url.get_secret_value())
         return
-    _open_ledger(settings).dispose()
+    open_ledger(settings).dispose()
     print(EmbeddedPostgres(settings.home_path).url())
 
 
@@ -304,13 +304,6 @@ def _run_service(settings: Settings, name: str, port: int | None, flags: list[st
     services.note_pid(name, os.getpid())
     command = services.command(name, chosen, *flags)
     os.execve(sys.executable, command, os.environ | {"EMPIRE_HOME": str(settings.home_path)})  # noqa: S606
-
-
-def _open_ledger(settings: Settings) -> Any:
-    from affiliate_empire.ledger.open import open_ledger
-
-    url = settings.database_url.get_secret_value() if settings.database_url else None
-    return open_ledger(settings.home_path, url, settings.mode)
 
 
 def _day(text: str | None) -> date | None:

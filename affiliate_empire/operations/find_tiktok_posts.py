@@ -25,11 +25,11 @@ from affiliate_empire.vendors.tiktok import PublicVideo, TikTokClient, is_publis
 _SOUGHT = timedelta(days=60)  # as long as a publication's metrics are read
 
 
-def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock, policy: Policy) -> int:
-    """Give publications that still bear a publish id their posts' ids, addresses and times; returns how many got one.
+def find_tiktok_posts(account_id: str, *, ledger: Ledger, tiktok: TikTokClient, clock: Clock, policy: Policy) -> int:
+    """Give an account's publications that still bear a publish id their posts' ids, addresses and times.
 
     The newest are asked first, and no more than ``policy.tiktok_status_reads``; a publish that ended without a post is
-    asked once.
+    asked once. Returns how many got an id.
 
     Raises:
         VendorUnavailable: as the client's; what was found before stands.
@@ -38,7 +38,7 @@ def find_tiktok_posts(*, ledger: Ledger, tiktok: TikTokClient, clock: Clock, pol
     with ledger.begin() as session:
         recent = (
             select(Publication)
-            .where(Publication.platform == "tiktok", Publication.published_at > clock.now() - _SOUGHT)
+            .where(Publication.account_id == account_id, Publication.published_at > clock.now() - _SOUGHT)
             .order_by(Publication.published_at.desc(), Publication.publication_id)
         )
         sought = [one for one in session.scalars(recent) if is_publish_id(one.remote_id)]

@@ -48,10 +48,10 @@ class BlogPoster:
         page = _Page(post_text(document, piece_id=piece.piece_id, policy=policy), mdx, piece.slot_at)
         return Composed(PostAct(self._blog, self._clock, page), page.looks())
 
-    def asking(self) -> Act:
+    def asking(self, account_id: str) -> Act:
         return PostAct(self._blog, self._clock, None)
 
-    def url(self, remote_id: str) -> str:
+    def url(self, remote_id: str, account_id: str) -> str:
         return self._blog.url(remote_id)
 
 

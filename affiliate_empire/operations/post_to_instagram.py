@@ -19,6 +19,7 @@ from affiliate_empire.operations.posting import Composed, Material, refuse_undis
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import InstagramFlags, affiliate_reel_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.instagram import (
     ContainerNotPublishable,
@@ -33,7 +34,7 @@ _LISTED_WITHIN = timedelta(hours=2)  # a published Reel that the listing does no
 
 
 class InstagramPoster:
-    """Posts on the account of one client.
+    """Posts on the piece's account.
 
     Args:
         media_public_url: where the media store is reached from outside, for Instagram to fetch videos there; None
@@ -42,7 +43,7 @@ class InstagramPoster:
 
     def __init__(
         self,
-        instagram: InstagramClient,
+        instagram: PerAccount[InstagramClient],
         *,
         clock: Clock,
         media: MediaStore,
@@ -62,15 +63,16 @@ class InstagramPoster:
         )
         refuse_undisclosed(check_description(text.caption, self._policy))
         upload = _Upload(text, affiliate_reel_flags(), sha256, material.piece.slot_at, material.link)
-        act = ReelAct(self._instagram, self._clock, self._media, upload, self._media_public_url)
+        instagram = self._instagram.of(material.account.account_id)
+        act = ReelAct(instagram, self._clock, self._media, upload, self._media_public_url)
         return Composed(act, upload.looks())
 
-    def asking(self) -> Act:
-        return ReelAct(self._instagram, self._clock, None, None, None)
+    def asking(self, account_id: str) -> Act:
+        return ReelAct(self._instagram.of(account_id), self._clock, None, None, None)
 
-    def url(self, remote_id: str) -> str:
+    def url(self, remote_id: str, account_id: str) -> str:
         """Asks Instagram: an address cannot be made from an id."""
-        return self._instagram.fetch_reel(remote_id).permalink
+        return self._instagram.of(account_id).fetch_reel(remote_id).permalink
 
 
 @dataclass(frozen=True)

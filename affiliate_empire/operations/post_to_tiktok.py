@@ -19,6 +19,7 @@ from affiliate_empire.operations.posting import Composed, Material, refuse_undis
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, affiliate_tiktok_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import AccountRestricted, ReplyLost, VendorError, VendorRefused
 from affiliate_empire.vendors.tiktok import UPLOAD_LIFE, PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
 
@@ -26,7 +27,7 @@ Route = Literal["direct", "inbox"]
 
 
 class TikTokPoster:
-    """Posts on the account of one client.
+    """Posts on the piece's account.
 
     Args:
         route: ``direct``: TikTok posts it with our labels (audited clients only); ``inbox``: it becomes a draft, and
@@ -34,7 +35,13 @@ class TikTokPoster:
     """
 
     def __init__(
-        self, tiktok: TikTokClient, *, clock: Clock, media: MediaStore, policy: Policy, route: Route = "direct"
+        self,
+        tiktok: PerAccount[TikTokClient],
+        *,
+        clock: Clock,
+        media: MediaStore,
+        policy: Policy,
+        route: Route = "direct",
     ) -> None:
         self._tiktok = tiktok
         self._clock = clock
@@ -50,13 +57,14 @@ class TikTokPoster:
         refuse_undisclosed(check_description(text.caption, self._policy))
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
         post = _Post(self._route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
-        return Composed(TikTokAct(self._tiktok, self._clock, self._media, post), post.looks())
+        tiktok = self._tiktok.of(material.account.account_id)
+        return Composed(TikTokAct(tiktok, self._clock, self._media, post), post.looks())
 
-    def asking(self) -> Act:
-        return TikTokAct(self._tiktok, self._clock, None, None)
+    def asking(self, account_id: str) -> Act:
+        return TikTokAct(self._tiktok.of(account_id), self._clock, None, None)
 
-    def url(self, remote_id: str) -> str:
-        return self._tiktok.url(remote_id)
+    def url(self, remote_id: str, account_id: str) -> str:
+        return self._tiktok.of(account_id).url(remote_id)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from affiliate_empire.operations.posting import Composed, Material, refuse_undis
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import VideoFlags, affiliate_video_flags
 from affiliate_empire.publishing.texts import VideoText, video_text
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import ReplyLost
 from affiliate_empire.vendors.youtube import Completed, Incomplete, UploadSessionGone, VideoMetadata, YouTubeClient
 
@@ -27,9 +28,9 @@ _LANGUAGE = "en"
 
 
 class YouTubePoster:
-    """Posts on the channel of one client."""
+    """Posts on the channel of the piece's account."""
 
-    def __init__(self, youtube: YouTubeClient, *, clock: Clock, media: MediaStore, policy: Policy) -> None:
+    def __init__(self, youtube: PerAccount[YouTubeClient], *, clock: Clock, media: MediaStore, policy: Policy) -> None:
         self._youtube = youtube
         self._clock = clock
         self._media = media
@@ -40,13 +41,14 @@ class YouTubePoster:
         text = video_text(material.script(), hub_url=material.hub_url, link_url=material.link_url, policy=self._policy)
         refuse_undisclosed(check_description(text.description, self._policy))
         upload = _Upload(text, affiliate_video_flags(), sha256, material.piece.slot_at, material.link)
-        return Composed(VideoAct(self._youtube, self._clock, self._media, upload), upload.looks())
+        youtube = self._youtube.of(material.account.account_id)
+        return Composed(VideoAct(youtube, self._clock, self._media, upload), upload.looks())
 
-    def asking(self) -> Act:
-        return VideoAct(self._youtube, self._clock, None, None)
+    def asking(self, account_id: str) -> Act:
+        return VideoAct(self._youtube.of(account_id), self._clock, None, None)
 
-    def url(self, remote_id: str) -> str:
-        return self._youtube.url(remote_id)
+    def url(self, remote_id: str, account_id: str) -> str:
+        return self._youtube.of(account_id).url(remote_id)
 
 
 @dataclass(frozen=True)

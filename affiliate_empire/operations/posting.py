@@ -87,11 +87,11 @@ class Poster(Protocol):
             PieceRejected: its content is missing, or does not disclose.
         """
 
-    def asking(self) -> Act:
-        """An act that is only asked what became of a handle."""
+    def asking(self, account_id: str) -> Act:
+        """An act that is only asked what became of a handle of this account."""
 
-    def url(self, remote_id: str) -> str:
-        """Where a post is seen."""
+    def url(self, remote_id: str, account_id: str) -> str:
+        """Where a post of an account is seen."""
 
 
 def refuse_undisclosed(reasons: list[str]) -> None:

@@ -37,6 +37,7 @@ from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Material, Poster
 from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.accounts import NotConnected
 from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, QuotaExhausted, VendorRefused
 from affiliate_empire.vendors.impact import ImpactClient
 
@@ -95,7 +96,7 @@ def publish_piece(
             return stored
         if earlier is not None and earlier.state == State.SETTLED:
             # Killed after the post was settled and before it was recorded.
-            return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, posters))
+            return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, piece, posters))
     _, closes = calendar.posting_window(piece.day)
     if earlier is None or earlier.state not in _MAY_HAVE_HAPPENED:
         _refuse_outside_window(piece, clock.now(), closes, policy)
@@ -164,7 +165,11 @@ def reconcile_publications(
     def act_of(effect: OpenEffect) -> Act | None:
         if effect.operation != OPERATION or platform not in (None, effect.vendor) or effect.vendor not in posters:
             return None
-        return posters[effect.vendor].asking()
+        assert effect.account_id is not None  # noqa: S101 - every post is an account's
+        try:
+            return posters[effect.vendor].asking(effect.account_id)
+        except NotConnected:  # its post stays open, and the other accounts' are asked about
+            return None
 
     effects.reconcile_open(act_of, day)
     with ledger.begin() as session:
@@ -181,7 +186,7 @@ def reconcile_publications(
             )
         )
         for effect, piece in session.execute(unrecorded).all():
-            _record(session, piece, effect.effect_id, effect.remote_id, _came_to(effect, posters))
+            _record(session, piece, effect.effect_id, effect.remote_id, _came_to(effect, piece, posters))
         published = (
             select(Publication).where(Publication.day == day).order_by(Publication.slot_at, Publication.piece_id)
         )
@@ -222,13 +227,13 @@ def _was_refused(effect: Effect) -> bool:
     return effect.state == State.REFUSED and (effect.result or {}).get("refused") != "quota"
 
 
-def _came_to(effect: Effect, posters: Mapping[str, Poster]) -> dict[str, Any]:
+def _came_to(effect: Effect, piece: Piece, posters: Mapping[str, Poster]) -> dict[str, Any]:
     """What a settled post came to; one that the owner settled by hand is described by its handle."""
     if effect.result:
         return effect.result
     handle, remote_id = effect.handle or {}, effect.remote_id or ""
     return {
-        "url": posters[effect.vendor].url(remote_id),
+        "url": posters[effect.vendor].url(remote_id, piece.account_id),
         "title": handle.get("title", ""),
         "description": handle.get("description", ""),
         "disclosures": handle.get("disclosures", {}),

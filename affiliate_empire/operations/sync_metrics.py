@@ -7,12 +7,12 @@ its outcome is clicks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.kernel.clock import Clock
@@ -23,6 +23,7 @@ from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.patience import read
 from affiliate_empire.planning.timetable import RESTATED_DAYS
 from affiliate_empire.policy import Policy
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import VendorError, VendorRefused
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
@@ -50,47 +51,46 @@ class MetricsSync:
 def sync_metrics(
     *,
     ledger: Ledger,
-    readers: Mapping[str, MetricsReader],
-    analytics: YouTubeAnalyticsClient,
+    readers: Mapping[str, PerAccount[MetricsReader]],
+    analytics: PerAccount[YouTubeAnalyticsClient],
     clock: Clock,
     policy: Policy,
-    before: Mapping[str, Callable[[], object]] | None = None,
+    before: Mapping[str, Callable[[str], object]] | None = None,
 ) -> MetricsSync:
     """Keep a snapshot of each post that is public and was published in the last 60 days.
 
-    A post that its platform took down, rejected or no longer knows raises an alert, once. A platform that cannot be
-    read is a problem of its own and leaves the others their snapshots; one without publications is never asked.
+    A post that its platform took down, rejected or no longer knows raises an alert, once. An account that cannot
+    be read is a problem of its own and leaves the others their snapshots; one without publications is never asked.
 
     Args:
         readers: by platform; a platform without one has no counters.
         analytics: engagement of YouTube's videos.
-        before: by platform, what is to be found out about its publications before they are read.
+        before: by platform, what is to be found out about an account's publications before they are read.
 
     Raises:
-        VendorUnavailable, VendorRefused, Misconfigured: no platform at all could be read.
+        VendorUnavailable, VendorRefused, Misconfigured: no account at all could be read.
     """
     now, done = clock.now(), MetricsSync()
     failures: list[EmpireError] = []
     asked = 0
-    for platform, reader in readers.items():
-        if not _watched(platform, now, ledger):
-            continue
+    for platform, account_id in _accounts(readers, now, ledger):
         asked += 1
         try:
+            reader = readers[platform].of(account_id)
             if before and platform in before:
-                before[platform]()
-            publications = _watched(platform, now, ledger)
+                before[platform](account_id)
+            publications = _watched(account_id, now, ledger)
             ids = [publication.remote_id for publication in publications]
             counts, states = read(reader.fetch_counts, ids), read(reader.fetch_states, ids)
         except (VendorError, Misconfigured) as error:
             failures.append(error)
-            done.problems.append(_unread(platform, error, now, ledger))
+            done.problems.append(_unread(account_id, error, now, ledger))
             continue
         if platform == "youtube":
             try:
-                counts = _with_engagement(counts, publications, analytics, now)
+                counts = _with_engagement(counts, publications, analytics.of(account_id), now)
             except (VendorError, Misconfigured) as error:
-                done.problems.append(_unread("youtube_analytics", error, now, ledger))
+                done.problems.append(_unread(f"YouTube Analytics of {account_id}", error, now, ledger))
         _keep(publications, counts, policy.metric_definition(platform, now.date()), now, ledger)
         done.snapshots += sum(publication.remote_id in counts for publication in publications)
         done.problems += _fallen(publications, states, now, ledger)
@@ -99,19 +99,31 @@ def sync_metrics(
     return done
 
 
-def _watched(platform: str, now: datetime, ledger: Ledger) -> list[Publication]:
-    """The publications of a platform to look at, oldest first."""
+def _accounts(platforms: Collection[str], now: datetime, ledger: Ledger) -> list[tuple[str, str]]:
+    """Platform and id of the accounts that have publications to look at."""
+    query = (
+        select(Publication.platform, Publication.account_id)
+        .where(Publication.platform.in_(platforms), *_recent(now))
+        .distinct()
+        .order_by(Publication.platform, Publication.account_id)
+    )
+    with ledger.begin() as session:
+        return [(row.platform, row.account_id) for row in session.execute(query)]
+
+
+def _watched(account_id: str, now: datetime, ledger: Ledger) -> list[Publication]:
+    """The publications of an account to look at, oldest first."""
     query = (
         select(Publication)
-        .where(
-            Publication.platform == platform,
-            Publication.published_at <= now,
-            Publication.published_at > now - timedelta(days=RESTATED_DAYS),
-        )
+        .where(Publication.account_id == account_id, *_recent(now))
         .order_by(Publication.published_at, Publication.publication_id)
     )
     with ledger.begin() as session:
         return list(session.scalars(query))
+
+
+def _recent(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Publication.published_at <= now, Publication.published_at > now - timedelta(days=RESTATED_DAYS)
 
 
 def _with_engagement(
@@ -182,7 +194,7 @@ def _fallen(
 
 
 def _unread(source: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:
-    """A platform that could not be read; what will not mend by itself is an alert, once a day."""
+    """An account that could not be read; what will not mend by itself is an alert, once a day."""
     problem = f"{source} was not read: {error}"
     if isinstance(error, VendorRefused | Misconfigured):
         raise_alert(

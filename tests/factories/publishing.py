@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 from affiliate_empire.effects import Caps, Effects
 from affiliate_empire.kernel.clock import BusinessCalendar
@@ -26,6 +27,7 @@ from affiliate_empire.operations.publish_piece import publish_piece, reconcile_p
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vault import RotatingTokens, Vault, open_master_key
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.google import GoogleCredentials
 from affiliate_empire.vendors.impact import ImpactClient
@@ -39,8 +41,14 @@ from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 DAY = date(2026, 11, 20)
 SLOT = datetime(2026, 11, 20, 14, 20, tzinfo=UTC)  # 09:20 in New York
 TRACKING = "http://127.0.0.1:1"
+Client = TypeVar("Client")
 _AMPLE = Caps(day_micros=10**9, month_micros=10**9, run_micros=10**9)
 _SCENES = ["This grinder has eighteen settings.", "Its hopper holds 240 g.", "It has steel burrs.", "See the link."]
+
+
+def always(client: Client) -> PerAccount[Client]:
+    """The same client whatever the account."""
+    return PerAccount(lambda account_id: client)
 
 
 def youtube_grant() -> GoogleCredentials:
@@ -115,10 +123,10 @@ class Business:
         )
         policy = load_policy()
         self.posters: dict[str, Poster] = {
-            "youtube": YouTubePoster(self.youtube, clock=self.clock, media=self.media, policy=policy),
-            "tiktok": TikTokPoster(self.tiktok, clock=self.clock, media=self.media, policy=policy),
+            "youtube": YouTubePoster(always(self.youtube), clock=self.clock, media=self.media, policy=policy),
+            "tiktok": TikTokPoster(always(self.tiktok), clock=self.clock, media=self.media, policy=policy),
             "instagram": InstagramPoster(
-                self.instagram, clock=self.clock, media=self.media, policy=policy, media_public_url=None
+                always(self.instagram), clock=self.clock, media=self.media, policy=policy, media_public_url=None
             ),
             "blog": BlogPoster(self.blog, clock=self.clock, policy=policy),
         }

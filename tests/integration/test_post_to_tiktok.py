@@ -74,7 +74,9 @@ def rows(ledger: Ledger, table: Any) -> list[Any]:
 
 
 def find(business: Business) -> int:
-    return find_tiktok_posts(ledger=business.ledger, tiktok=business.tiktok, clock=business.clock, policy=load_policy())
+    return find_tiktok_posts(
+        "tiktok:gearlab", ledger=business.ledger, tiktok=business.tiktok, clock=business.clock, policy=load_policy()
+    )
 
 
 def published_once(world: RunningWorld, business: Business) -> Publication:

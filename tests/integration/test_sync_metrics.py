@@ -13,13 +13,15 @@ from sqlalchemy import select, update
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, MetricSnapshot, Publication
+from affiliate_empire.ledger.tables import Account, Alert, MetricSnapshot, Publication
 from affiliate_empire.operations.export import export_platform_metrics
 from affiliate_empire.operations.sync_metrics import MetricsSync, sync_metrics
 from affiliate_empire.policy import load_policy
+from affiliate_empire.vendors.accounts import NotConnected, PerAccount
 from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import VendorUnavailable
-from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, open_business
+from affiliate_empire.vendors.youtube import YouTubeClient
+from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, always, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
 
 LATER = {"Retry-After": "60"}  # longer than anybody waits for
@@ -53,8 +55,8 @@ def read(business: Business, *, before: Any = None, **readers: Any) -> MetricsSy
     known: dict[str, Any] = {"youtube": business.youtube, "instagram": business.instagram}
     return sync_metrics(
         ledger=business.ledger,
-        readers=known | readers,
-        analytics=business.youtube_analytics,
+        readers={platform: always(reader) for platform, reader in (known | readers).items()},
+        analytics=always(business.youtube_analytics),
         clock=business.clock,
         policy=load_policy(),
         before=before,
@@ -135,11 +137,12 @@ def test_what_must_be_known_before_is_found_out_where_there_is_something_to_read
     with business.ledger.begin() as session:
         session.execute(update(Publication).values(remote_id="not known yet"))
 
-    def find() -> None:
+    def find(account_id: str) -> None:
+        assert account_id == "youtube:gearlab"
         with business.ledger.begin() as session:
             session.execute(update(Publication).values(remote_id=video.remote_id))
 
-    def never() -> None:
+    def never(account_id: str) -> None:
         raise AssertionError("there is nothing on Instagram")
 
     assert read(business, before={"youtube": find, "instagram": never}) == MetricsSync(1, [])
@@ -185,7 +188,7 @@ def test_an_outage_of_one_platform_leaves_the_others_their_numbers(
     done = read(business)
 
     assert done.snapshots == 1
-    assert [problem.split(" was not read")[0] for problem in done.problems] == ["instagram"]
+    assert [problem.split(" was not read")[0] for problem in done.problems] == ["instagram:gearlab"]
     assert rows(business.ledger, Alert) == []  # it mends by itself
     world.clear_faults()
     assert read(business).snapshots == 2
@@ -203,6 +206,37 @@ def test_a_platform_without_keys_is_a_problem_and_one_alert_a_day(
     assert "EMPIRE_INSTAGRAM_ACCESS_TOKEN is not set" in done.problems[0]
     (alert,) = rows(business.ledger, Alert)
     assert alert.message == done.problems[0]
+
+
+def test_an_account_is_read_by_its_own_client_and_one_that_is_not_connected_leaves_the_others(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    short, reel = publish_both(world, business, tmp_path)
+    with business.ledger.begin() as session:
+        session.add(Account(account_id="youtube:other", platform="youtube", handle="other", display_name="Other"))
+        session.flush()
+        session.execute(update(Publication).where(Publication.platform == "youtube").values(account_id="youtube:other"))
+    asked: list[str] = []
+
+    def open_client(account_id: str) -> YouTubeClient:
+        asked.append(account_id)
+        if len(asked) == 1:
+            raise NotConnected(f"{account_id} is not connected.")
+        return business.youtube
+
+    clients = PerAccount(open_client)
+    world.move_to(SLOT + timedelta(hours=3))
+    done = sync_metrics(
+        ledger=business.ledger,
+        readers={"youtube": clients, "instagram": always(business.instagram)},
+        analytics=always(business.youtube_analytics),
+        clock=business.clock,
+        policy=load_policy(),
+    )
+    assert done == MetricsSync(1, ["youtube:other was not read: youtube:other is not connected."])
+    assert [row.publication_id for row in rows(business.ledger, MetricSnapshot)] == [reel.publication_id]
+    assert snapshots(business, short) == []
+    assert asked == ["youtube:other"]
 
 
 def test_when_nothing_can_be_read_the_sync_fails(world: RunningWorld, business: Business, tmp_path: Path) -> None:
@@ -252,7 +286,7 @@ def test_views_are_kept_where_analytics_cannot_be_asked(
     done = read(business)
 
     assert done.snapshots == 1
-    assert [problem.split(" was not read")[0] for problem in done.problems] == ["youtube_analytics"]
+    assert [problem.split(" was not read")[0] for problem in done.problems] == ["YouTube Analytics of youtube:gearlab"]
     assert len(rows(business.ledger, Alert)) == alerts
     (snapshot,) = snapshots(business, watched)
     assert snapshot.views > 0

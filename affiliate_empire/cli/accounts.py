@@ -1,0 +1,36 @@
+"""``empire accounts``: the accounts that the business posts on."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+from rich.table import Table
+
+from affiliate_empire.cli.console import JsonFlag, open_ledger, out
+from affiliate_empire.settings import Settings
+
+app = typer.Typer(help="The accounts that the business posts on.", no_args_is_help=True)
+
+
+@app.callback()
+def accounts() -> None:
+    """The accounts that the business posts on."""
+
+
+@app.command("list")
+def show(as_json: JsonFlag = False) -> None:
+    """List the accounts: what they are about, and whether they may post."""
+    from affiliate_empire.operations.list_accounts import list_accounts
+
+    rows = list_accounts(ledger=open_ledger(Settings()))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("account", "name", "niche", "may post")
+    for row in rows:
+        may_post = (
+            f"paused: {row['paused']}" if row["paused"] else "yes" if row["status"] == "active" else row["status"]
+        )
+        table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", may_post)
+    out.print(table if rows else "There is no account yet: run `empire demo`.")
