@@ -7,18 +7,22 @@ modes a vendor without a key is a clear error at the moment the vendor is needed
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.money import to_micros
+from affiliate_empire.policy import load_policy
 
 
 class Mode(StrEnum):
@@ -73,6 +77,10 @@ _LIVE_URLS = {
     "impact": "https://api.impact.com",
 }
 
+# A map of dollars; NoDecode leaves the JSON to the validator, whose refusal is a sentence.
+DollarsByName = Annotated[dict[str, Annotated[Decimal, Field(ge=0)]], NoDecode]
+_NICHE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
 
 class Settings(BaseSettings):
     """Settings by environment variable (prefix ``EMPIRE_``) or ``.env`` in the working directory."""
@@ -92,10 +100,12 @@ class Settings(BaseSettings):
     track_port: int = 0
     public_url: str | None = Field(default=None, description="where the tracking service is reached from outside")
 
-    # Money: the owner's caps. The original plan is $412 a month, about $14 a day.
+    # Money: the owner's caps. The original plan is $412 a month, about $14 a day (policy/prices.toml).
     budget_day_usd: Decimal = Field(default=Decimal(14), ge=0)
     budget_month_usd: Decimal = Field(default=Decimal(412), ge=0)
     budget_run_usd: Decimal = Field(default=Decimal(14), ge=0)
+    budget_vendor_day_usd: DollarsByName = Field(default_factory=dict, description='a day, by vendor: {"openai": 5}')
+    budget_niche_day_usd: DollarsByName = Field(default_factory=dict, description='a day, by niche: {"kitchen": 2.50}')
 
     render_profile: RenderProfile = RenderProfile.FULL
     seed: int = 7
@@ -155,6 +165,31 @@ class Settings(BaseSettings):
             raise ValueError("must be a zone of the IANA database, such as America/New_York") from None
         return zone
 
+    @field_validator("budget_vendor_day_usd", "budget_niche_day_usd", mode="before")
+    @classmethod
+    def _is_a_map(cls, value: object) -> object:
+        try:
+            found = json.loads(value, parse_float=Decimal) if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError('must be a JSON map of dollars by name, such as {"name": 5, "other": 2.50}')
+        return found
+
+    @field_validator("budget_vendor_day_usd")
+    @classmethod
+    def _names_vendors(cls, caps: dict[str, Decimal]) -> dict[str, Decimal]:
+        if caps and not caps.keys() <= (paid := load_policy().paid_vendors):
+            raise ValueError(f"must be a map of vendors that are paid: {', '.join(sorted(paid))}")
+        return caps
+
+    @field_validator("budget_niche_day_usd")
+    @classmethod
+    def _spells_niches(cls, caps: dict[str, Decimal]) -> dict[str, Decimal]:
+        if not all(_NICHE.fullmatch(name) for name in caps):
+            raise ValueError("must be a map of niches as the plan spells them, such as home-and-garden")
+        return caps
+
     # ------------------------------------------------------------------ the home
     @property
     def home_path(self) -> Path:
@@ -163,6 +198,18 @@ class Settings(BaseSettings):
     @property
     def calendar(self) -> BusinessCalendar:
         return BusinessCalendar(self.timezone)
+
+    @property
+    def caps(self) -> Caps:
+        """What may be spent; every place that spends or plans takes its caps from here."""
+        return Caps(
+            to_micros(self.budget_day_usd),
+            to_micros(self.budget_month_usd),
+            to_micros(self.budget_run_usd),
+            {name: to_micros(cap) for name, cap in self.budget_vendor_day_usd.items()},
+            {name: to_micros(cap) for name, cap in self.budget_niche_day_usd.items()},
+            self.calendar,
+        )
 
     @property
     def slate(self) -> dict[str, int]:

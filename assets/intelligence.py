@@ -8,13 +8,13 @@ import dagster as dg
 import pandas as pd
 
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.kernel.money import from_micros, to_micros
+from affiliate_empire.kernel.money import from_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.decide_strategy import load_strategy
 from affiliate_empire.operations.export import export_performance
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
-from affiliate_empire.operations.record_plan import record_plan
+from affiliate_empire.operations.record_plan import load_plan_evidence, record_plan
 from affiliate_empire.operations.replan_day import replan_day
 from affiliate_empire.operations.snapshots import keep_snapshot
 from affiliate_empire.operations.sync_trends import load_day_s_trends, load_trends, record_topics, sync_trends
@@ -255,7 +255,7 @@ def content_plan(
                 calendar=settings.calendar,
                 slate=settings.slate,
                 closed=settings.closed_platforms,
-                budget_micros=to_micros(settings.budget_day_usd),
+                caps=settings.caps,
                 seed=settings.seed,
                 clips=settings.clips_per_video,
                 clip_providers=settings.clip_providers,
@@ -263,10 +263,13 @@ def content_plan(
             for each in days_of(context)
         }
     pieces = together(frames)
+    evidence = [load_plan_evidence(each, ledger=ledger) for each in days_of(context)]
     return dg.Output(
         frames,
         metadata={
             "pieces": len(pieces),
+            "bound_by": listing(bound["reason"] for plan in evidence for bound in plan["bounds"]),
+            "cost_of_a_piece": listing(dict.fromkeys(line for plan in evidence for line in plan.get("piece_cost", []))),
             "explore": int(pieces["arm"].eq("explore").sum()),
             "at_most_usd": float(from_micros(int(pieces["max_cost_micros"].sum()))),
             "pieces_by_platform": bar_plot(pieces["platform"].value_counts(), title="Pieces by platform"),

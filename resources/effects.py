@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from affiliate_empire.effects import Caps, Effects
+from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Mode, Settings
@@ -19,11 +19,7 @@ class EffectsResource(dg.ConfigurableResource[Effects]):
         return Effects(
             self.ledger,
             self.clock,
-            caps=Caps.in_dollars(
-                day=self.settings.budget_day_usd,
-                month=self.settings.budget_month_usd,
-                run=self.settings.budget_run_usd,
-            ),
+            caps=self.settings.caps,
             run_id=context.run_id,
             read_only=self.settings.mode is Mode.LIVE_READONLY,
         )

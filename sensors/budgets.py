@@ -24,7 +24,7 @@ def budget_exceeded(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         clock: dg.ResourceParam[Clock],
         settings: dg.ResourceParam[Settings],
     ) -> dg.SkipReason:
-        news = watch_budgets(ledger=ledger, clock=clock, calendar=settings.calendar)
+        news = watch_budgets(ledger=ledger, clock=clock, caps=settings.caps)
         for message in news:
             context.log.warning(message)
         return dg.SkipReason("; ".join(news) or "Every budget has room.")

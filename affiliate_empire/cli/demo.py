@@ -368,8 +368,11 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
         for reason in moved["reason"]:
             out.print(f"  {reason}", highlight=False)
         out.print(f"  {len(judged) - len(moved)} other judgements change nothing; the report has all of them.")
-    for bound in load_plan_evidence(day, ledger=ledger)["bounds"]:
+    evidence = load_plan_evidence(day, ledger=ledger)
+    for bound in evidence["bounds"]:
         out.print(f"Bound by a cap: {bound['reason']}", highlight=False)
+    for sentence in evidence.get("piece_cost", []):
+        out.print(sentence, highlight=False)
 
 
 def show_files(

@@ -241,7 +241,6 @@ def resolve(
     remote_id: Annotated[str | None, typer.Option(help="The post's id at the vendor, when it happened.")] = None,
 ) -> None:
     """Tell what became of an effect that nobody else can judge."""
-    from affiliate_empire.effects import Caps
     from affiliate_empire.effects.resolve import Finding, resolve_effect
     from affiliate_empire.kernel.clock import Clock, SystemClock
     from affiliate_empire.vendors.world_clock import WorldClock
@@ -249,9 +248,8 @@ def resolve(
     settings = Settings()
     clock: Clock = WorldClock(settings.world_url) if settings.simulated else SystemClock()
     finding = Finding.HAPPENED if happened else Finding.DID_NOT_HAPPEN
-    caps = Caps.in_dollars(day=settings.budget_day_usd, month=settings.budget_month_usd, run=settings.budget_run_usd)
     ledger = open_ledger(settings)
-    state = resolve_effect(effect, finding, ledger=ledger, clock=clock, caps=caps, remote_id=remote_id)
+    state = resolve_effect(effect, finding, ledger=ledger, clock=clock, caps=settings.caps, remote_id=remote_id)
     out.print(f"{effect} is {state} now.")
 
 

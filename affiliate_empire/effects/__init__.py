@@ -21,7 +21,6 @@ from affiliate_empire.effects.machine import Effects
 from affiliate_empire.effects.model import (
     Accepted,
     Act,
-    Caps,
     EffectKind,
     Failed,
     Gone,
@@ -36,6 +35,7 @@ from affiliate_empire.effects.model import (
     StillUnknown,
     Verdict,
 )
+from affiliate_empire.kernel.caps import Caps
 
 __all__ = [
     "Accepted",

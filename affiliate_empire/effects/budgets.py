@@ -8,16 +8,26 @@ at every commit, unless a vendor charged more than its upper bound, which is rec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects.errors import BudgetRefused
-from affiliate_empire.effects.model import Caps
+from affiliate_empire.kernel.caps import Caps, Room
+from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger.tables import Budget, Effect, Reservation
+
+# Which setting holds the cap of a scope.
+_SETTINGS = {
+    "run": "EMPIRE_BUDGET_RUN_USD",
+    "day": "EMPIRE_BUDGET_DAY_USD",
+    "month": "EMPIRE_BUDGET_MONTH_USD",
+    "vendor": "EMPIRE_BUDGET_VENDOR_DAY_USD",
+    "niche": "EMPIRE_BUDGET_NICHE_DAY_USD",
+}
 
 
 def scopes_of(effect: Effect, caps: Caps) -> dict[str, int]:
@@ -33,14 +43,38 @@ def scopes_of(effect: Effect, caps: Caps) -> dict[str, int]:
     return dict(sorted(scopes.items()))
 
 
-def resets_on(scope: str) -> date | None:
-    """The business day on which a scope starts anew; None for a run."""
+def resets_at(scope: str, calendar: BusinessCalendar) -> datetime | None:
+    """The instant at which a scope starts anew, in the business timezone; None for a run."""
     name, _, rest = scope.partition(":")
     if name == "run":
         return None
     if name == "month":
-        return (date.fromisoformat(f"{rest}-01") + timedelta(days=32)).replace(day=1)
-    return date.fromisoformat(rest[-10:]) + timedelta(days=1)
+        day = (date.fromisoformat(f"{rest}-01") + timedelta(days=32)).replace(day=1)
+    else:
+        day = date.fromisoformat(rest[-10:]) + timedelta(days=1)
+    return calendar.midnight(day).astimezone(calendar.zone)
+
+
+def room(session: Session, day: date, caps: Caps) -> Room:
+    """What the caps, as they are now, have left for a day: what is reserved counts as spent."""
+    scopes = {
+        "day": f"day:{day}",
+        "month": f"month:{day:%Y-%m}",
+        **{f"vendor:{name}": f"vendor:{name}:{day}" for name in caps.vendor_day_micros},
+        **{f"niche:{name}": f"niche:{name}:{day}" for name in caps.niche_day_micros},
+    }
+    rows = session.scalars(select(Budget).where(Budget.scope.in_(scopes.values())))
+    used = {row.scope: row.reserved_micros + row.spent_micros for row in rows}
+
+    def left(name: str, cap: int) -> int:
+        return max(0, cap - used.get(scopes[name], 0))
+
+    return Room(
+        left("day", caps.day_micros),
+        left("month", caps.month_micros),
+        {name: left(f"vendor:{name}", cap) for name, cap in caps.vendor_day_micros.items()},
+        {name: left(f"niche:{name}", cap) for name, cap in caps.niche_day_micros.items()},
+    )
 
 
 def reserve(session: Session, effect: Effect, caps: Caps) -> None:
@@ -73,21 +107,21 @@ def reserve(session: Session, effect: Effect, caps: Caps) -> None:
     ).all()
     for scope, cap, reserved, spent in sorted(after):
         if reserved + spent > cap:
-            raise _refusal(scope, amount, cap, max(0, cap - (reserved - amount) - spent))
+            raise _refusal(scope, amount, cap, max(0, cap - (reserved - amount) - spent), caps.calendar)
     rows = [{"effect_id": effect.effect_id, "scope": scope, "reserved_micros": amount} for scope in scopes]
     session.execute(insert(Reservation).values(rows))
 
 
-def _refusal(scope: str, amount: int, cap: int, left: int) -> BudgetRefused:
-    day = resets_on(scope)
-    when = "the next run starts anew" if day is None else f"it starts anew on {day}"
+def _refusal(scope: str, amount: int, cap: int, left: int, calendar: BusinessCalendar) -> BudgetRefused:
+    at = resets_at(scope, calendar)
+    when = "the next run starts anew" if at is None else f"it starts anew on {at:%Y-%m-%d at %H:%M} {calendar.timezone}"
     return BudgetRefused(
         f"This would cost up to {dollars(amount)}, and the cap {scope} of {dollars(cap)} has {dollars(left)} left: "
-        f"{when}, or raise the budget in the settings.",
+        f"{when}, or raise {_SETTINGS[scope.partition(':')[0]]}.",
         scope=scope,
         cap_micros=cap,
         left_micros=left,
-        resets_on=day,
+        resets_at=at,
     )
 
 

@@ -17,7 +17,7 @@ Tree::
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 from affiliate_empire.kernel.errors import EmpireError
 
@@ -29,15 +29,17 @@ class EffectError(EmpireError):
 class BudgetRefused(EffectError):
     """A cap has no room for the upper bound of this call.
 
-    ``resets_on`` is the business day on which the cap starts anew; None for a run's cap.
+    ``resets_at`` is the instant at which the cap starts anew, in the business timezone; None for a run's cap.
     """
 
-    def __init__(self, message: str, *, scope: str, cap_micros: int, left_micros: int, resets_on: date | None) -> None:
+    def __init__(
+        self, message: str, *, scope: str, cap_micros: int, left_micros: int, resets_at: datetime | None
+    ) -> None:
         super().__init__(message)
         self.scope = scope
         self.cap_micros = cap_micros
         self.left_micros = left_micros
-        self.resets_on = resets_on
+        self.resets_at = resets_at
 
 
 class QuotaRefused(EffectError):

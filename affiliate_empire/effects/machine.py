@@ -42,7 +42,6 @@ from affiliate_empire.effects.model import (
     HOLDING,
     Accepted,
     Act,
-    Caps,
     EffectKind,
     Failed,
     Gone,
@@ -56,6 +55,7 @@ from affiliate_empire.effects.model import (
     StillUnknown,
     Verdict,
 )
+from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.ids import derived_id

@@ -5,14 +5,12 @@ Plain values and protocols. The state machine that uses them is ``affiliate_empi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
-from affiliate_empire.kernel.money import to_micros
 from affiliate_empire.vendors.errors import VendorRefused
 
 
@@ -172,22 +170,6 @@ class PaidCall:
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
         return StillUnknown("a paid call has no handle to ask")
-
-
-@dataclass(frozen=True)
-class Caps:
-    """What may be spent, in micro-dollars: in a business day, in its month, in one run, per vendor or niche and day."""
-
-    day_micros: int
-    month_micros: int
-    run_micros: int
-    vendor_day_micros: Mapping[str, int] = field(default_factory=dict)
-    niche_day_micros: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def in_dollars(cls, *, day: Decimal, month: Decimal, run: Decimal) -> Caps:
-        """The caps as the owner's settings state them, in US dollars."""
-        return cls(to_micros(day), to_micros(month), to_micros(run))
 
 
 @dataclass(frozen=True)

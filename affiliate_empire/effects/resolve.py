@@ -7,7 +7,8 @@ from enum import StrEnum
 from sqlalchemy import or_, select
 
 from affiliate_empire.effects import budgets, quotas
-from affiliate_empire.effects.model import HOLDING, Accepted, Caps, EffectKind, State
+from affiliate_empire.effects.model import HOLDING, Accepted, EffectKind, State
+from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger

@@ -7,7 +7,7 @@ is ``affiliate_empire.operations.replan_day``'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,13 +18,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from affiliate_empire.compliance import forbidden_claims
+from affiliate_empire.effects.budgets import room
+from affiliate_empire.kernel.caps import Caps, Room
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.kernel.ids import canonical_json
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Account,
-    Budget,
     Piece,
     Plan,
     Product,
@@ -41,7 +42,8 @@ from affiliate_empire.planning import (
     ContentPlan,
     DayCaps,
     PlanDecision,
-    max_cost_micros,
+    against_the_plan,
+    piece_cost,
     plan_day,
     product_facts,
 )
@@ -63,11 +65,10 @@ def record_plan(
     policy: Policy,
     calendar: BusinessCalendar,
     slate: Mapping[str, int],
-    budget_micros: int,
+    caps: Caps,
     seed: int,
     clips: int = 0,
-    clip_providers: Collection[str] = (),
-    piece_cost_micros: Mapping[str, int] | None = None,
+    clip_providers: Sequence[str] = (),
     closed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The plan of a day: decided and stored on the first call, returned as it was on every other.
@@ -81,11 +82,10 @@ def record_plan(
         policy: posting rules, prices, network rules.
         calendar: the day's window.
         slate: pieces asked for by platform, ``{"youtube": 2, "blog": 1}``.
-        budget_micros: the day's cap; what the ledger's budgets have left is used where it is less.
+        caps: what may be spent; the plan fits what they have left.
         seed: with the day it fixes the draw of prompt versions.
         clips: how many clips a video gets.
-        clip_providers: who may be asked for them; the dearest counts.
-        piece_cost_micros: upper bound of a piece by kind; policy's prices decide when not given.
+        clip_providers: who may be asked for them, the chosen one first; the dearest counts.
         closed: platforms that cannot be posted on, with the reason: nothing is made for them.
 
     Returns:
@@ -93,7 +93,7 @@ def record_plan(
 
     Raises:
         DayNeverPlanned: the posting window has closed and no plan was ever made.
-        Misconfigured: the ledger was never prepared (no strategy, no prompt version).
+        Misconfigured: the ledger was never prepared (no strategy, no prompt version), or a cap names no known niche.
     """
     recorded = load_plan(day, ledger=ledger)
     if recorded is not None:
@@ -114,11 +114,10 @@ def record_plan(
             policy=policy,
             calendar=calendar,
             slate=slate,
-            budget_micros=budget_left(session, day, budget_micros),
+            room=money_left(session, day, caps),
             seed=seed,
             clips=clips,
             clip_providers=clip_providers,
-            piece_cost_micros=piece_cost_micros,
             closed=closed,
             not_before=now if now >= opens else None,
             on_test=on_test,
@@ -154,11 +153,10 @@ def decide(
     policy: Policy,
     calendar: BusinessCalendar,
     slate: Mapping[str, int],
-    budget_micros: int,
+    room: Room,
     seed: int,
     clips: int,
-    clip_providers: Collection[str],
-    piece_cost_micros: Mapping[str, int] | None,
+    clip_providers: Sequence[str],
     closed: Mapping[str, str] | None,
     not_before: datetime | None,
     on_test: Sequence[str] = (),
@@ -168,13 +166,13 @@ def decide(
 
     Args:
         slate: pieces asked for by platform, beside those that stand.
-        budget_micros: what the new pieces may cost together.
+        room: what the new pieces may cost together.
         not_before: no slot before this instant.
         standing: the day's pieces that stay: their slots, products and niches are taken.
     """
     kinds = {PLATFORM_KINDS[platform] for platform, asked in slate.items() if asked}
-    costs = piece_cost_micros or {
-        kind: max_cost_micros(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
+    costs = {
+        kind: piece_cost(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
         for kind in sorted(kinds)
     }
     past = _past_posts(session, day, calendar)
@@ -188,8 +186,8 @@ def decide(
         _accounts(session),
         DayCaps(
             slate=slate,
-            budget_micros=budget_micros,
-            max_cost_micros=costs,
+            room=room,
+            costs=costs,
             posting={platform: policy.posting(platform) for platform in slate},
             prompts=_prompts(session, kinds),
             past_posts=past,
@@ -204,6 +202,8 @@ def decide(
         seed=seed,
         revision=revision,
     )
+    planned = policy.original_plan.piece_micros
+    decision.evidence["piece_cost"] = [against_the_plan(kind, cost, planned) for kind, cost in costs.items()]
     return Decided(revision, decision, _facts(session, decision, policy), strategy.strategy_id)
 
 
@@ -272,12 +272,21 @@ def _prompts(session: Session, kinds: Set[str]) -> dict[str, list[str]]:
     return prompts
 
 
-def budget_left(session: Session, day: date, cap_micros: int) -> int:
-    """What may still be spent on a day: the cap, or what its day's and month's budgets have left where that is less."""
-    scopes = (f"day:{day}", f"month:{day:%Y-%m}")
-    budgets = session.scalars(select(Budget).where(Budget.scope.in_(scopes)))
-    left = [budget.cap_micros - budget.reserved_micros - budget.spent_micros for budget in budgets]
-    return max(0, min([cap_micros, *left]))
+def money_left(session: Session, day: date, caps: Caps) -> Room:
+    """What the caps have left for a day.
+
+    Raises:
+        Misconfigured: a cap names a niche that no product was ever of: it would hold nobody back.
+    """
+    if caps.niche_day_micros:
+        known = set(session.scalars(select(Product.niche).distinct()))
+        unknown = sorted(set(caps.niche_day_micros) - known)
+        if unknown:
+            raise Misconfigured(
+                f"EMPIRE_BUDGET_NICHE_DAY_USD names {', '.join(unknown)}, which no product belongs to: correct it; "
+                f"the niches are {', '.join(sorted(known)) or 'none yet'}."
+            )
+    return room(session, day, caps)
 
 
 def _past_posts(session: Session, day: date, calendar: BusinessCalendar) -> dict[str, list[datetime]]:

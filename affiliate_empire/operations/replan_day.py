@@ -7,21 +7,24 @@ is posted, or begun, or at most an hour ahead, stays as it is, and so does every
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import State
+from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Effect, Piece, Plan, Publication
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.outcomes import product_name
 from affiliate_empire.operations.publish_piece import OPERATION
-from affiliate_empire.operations.record_plan import budget_left, decide, load_plan, record_plan, store_plan
+from affiliate_empire.operations.record_plan import decide, load_plan, money_left, record_plan, store_plan
 from affiliate_empire.operations.snapshots import keep_snapshot
+from affiliate_empire.planning import piece_cost
 from affiliate_empire.policy import Policy
 
 # A piece is not made in less; and what is so near may be on its way to its platform, which takes it before its slot.
@@ -40,11 +43,10 @@ def replan_day(
     policy: Policy,
     calendar: BusinessCalendar,
     slate: Mapping[str, int],
-    budget_micros: int,
+    caps: Caps,
     seed: int,
     clips: int = 0,
-    clip_providers: Collection[str] = (),
-    piece_cost_micros: Mapping[str, int] | None = None,
+    clip_providers: Sequence[str] = (),
     closed: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The plan of a day after an account dropped out of it: a new revision, at most one per cause.
@@ -54,9 +56,9 @@ def replan_day(
         ranked: ``RankedProducts`` of the day.
         cause: what happened, ``restricted:youtube:gearlab:2026-11-21``; kept as evidence.
         account_id: whose open pieces are superseded; its platform is planned anew.
-        ledger, clock, media, policy, calendar, slate, seed, clips, clip_providers, piece_cost_micros, closed: as
-            ``record_plan`` takes them.
-        budget_micros: the day's cap; what the pieces that stay may still cost is kept back of what is left of it.
+        ledger, clock, media, policy, calendar, slate, seed, clips, clip_providers, closed: as ``record_plan``
+            takes them.
+        caps: what may be spent; what the pieces that stay may still cost is kept back of what is left of them.
 
     Returns:
         ``ContentPlan`` with the pieces that stay and the new ones; as it was when the posting window has closed.
@@ -77,11 +79,10 @@ def replan_day(
             policy=policy,
             calendar=calendar,
             slate=slate,
-            budget_micros=budget_micros,
+            caps=caps,
             seed=seed,
             clips=clips,
             clip_providers=clip_providers,
-            piece_cost_micros=piece_cost_micros,
             closed=closed,
         )
     if now >= closes:
@@ -112,17 +113,10 @@ def replan_day(
             piece.status, piece.reason = "superseded", f"re-planned: {cause}"
         session.flush()
         standing = session.scalars(select(Piece).where(Piece.day == day, Piece.status != "superseded")).all()
-        paid = session.execute(
-            select(Effect.piece_id, func.sum(Effect.cost_micros))
-            .where(Effect.day == day, Effect.state.in_((State.SETTLED, State.LOST)), Effect.piece_id.is_not(None))
-            .group_by(Effect.piece_id)
-        )
-        spent = {str(piece_id): int(cost or 0) for piece_id, cost in paid}
-        promised = sum(
-            max(0, piece.max_cost_micros - spent.get(piece.piece_id, 0))
-            for piece in standing
-            if piece.status == "planned"
-        )
+        room = money_left(session, day, caps)
+        for piece in standing:
+            if piece.status == "planned":
+                room = room.less(*_promised(session, piece, policy, clips, clip_providers), piece.niche)
         stand = sum(piece.platform == platform and piece.status == "planned" for piece in standing)
         used = {piece.product_id for piece in standing} | {product_name(piece.facts).casefold() for piece in standing}
         free = ~(ranked["product_id"].isin(used) | ranked["title"].str.casefold().isin(used))
@@ -134,11 +128,10 @@ def replan_day(
             calendar=calendar,
             # At most as many as were taken out: what was quarantined is not made up for.
             slate={platform: max(0, min(len(taken_out), slate.get(platform, 0) - stand))},
-            budget_micros=max(0, budget_left(session, day, budget_micros) - promised),
+            room=room,
             seed=seed,
             clips=clips,
             clip_providers=clip_providers,
-            piece_cost_micros=piece_cost_micros,
             closed=closed,
             not_before=now + UNTOUCHED,
             standing=standing,
@@ -161,3 +154,18 @@ def replan_day(
         store_plan(session, day, decided, snapshot_id, now, evidence)
     replanned = load_plan(day, ledger=ledger)
     return recorded if replanned is None else replanned
+
+
+def _promised(
+    session: Session, piece: Piece, policy: Policy, clips: int, clip_providers: Sequence[str]
+) -> tuple[int, dict[str, int]]:
+    """What a piece that stays may still cost, in all and by vendor."""
+    paid = session.execute(
+        select(Effect.vendor, func.sum(Effect.cost_micros))
+        .where(Effect.piece_id == piece.piece_id, Effect.state.in_((State.SETTLED, State.LOST)))
+        .group_by(Effect.vendor)
+    )
+    spent = {vendor: int(cost or 0) for vendor, cost in paid}
+    cost = piece_cost(piece.kind, policy=policy, on=piece.day, clips=clips, clip_providers=clip_providers)
+    by_vendor = {vendor: max(0, micros - spent.get(vendor, 0)) for vendor, micros in cost.by_vendor.items()}
+    return max(0, piece.max_cost_micros - sum(spent.values())), by_vendor

@@ -4,7 +4,7 @@ Pure: a ranking, a strategy and caps in, a decision with its evidence out. Recor
 ``affiliate_empire.operations.record_plan``'s business; quotas are enforced again when a piece is posted.
 """
 
-from affiliate_empire.planning.costs import max_cost_micros
+from affiliate_empire.planning.costs import CostPart, PieceCost, against_the_plan, piece_cost
 from affiliate_empire.planning.facts import product_facts
 from affiliate_empire.planning.frames import ContentPlan, PlannedPieces
 from affiliate_empire.planning.plan import PLATFORM_KINDS, DayCaps, PlanDecision, plan_day
@@ -13,11 +13,14 @@ from affiliate_empire.planning.slots import choose_slots
 __all__ = [
     "PLATFORM_KINDS",
     "ContentPlan",
+    "CostPart",
     "DayCaps",
+    "PieceCost",
     "PlanDecision",
     "PlannedPieces",
+    "against_the_plan",
     "choose_slots",
-    "max_cost_micros",
+    "piece_cost",
     "plan_day",
     "product_facts",
 ]

@@ -3,8 +3,8 @@
 In this order, each bound saying by how much it cut:
 
 1. **Slots**: as many as the slate asks of each platform and its accounts' posting rules allow, best hours first.
-2. **Budget**: pieces are kept while their upper bounds fit what is left of the day's money, each platform's share of
-   the slate shrinking alike.
+2. **Money**: pieces are kept while their upper bounds fit what the caps of day, month and vendors have left, each
+   platform's share of the slate shrinking alike; a niche with a cap gets no product beyond it.
 3. **Products**: down the ranking (score × the strategy's niche weight), a product (and a name) once a day, at most half
    of the day in one niche; where the catalogue has too few niches for that, an even share of those there are. A niche
    on test gets at least one piece of a day that is large enough, in its last slots if the ranking gives it none.
@@ -27,9 +27,11 @@ from typing import Any
 
 import pandas as pd
 
+from affiliate_empire.kernel.caps import Room
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
+from affiliate_empire.planning.costs import PieceCost
 from affiliate_empire.planning.frames import PIECE_COLUMNS, PlannedPieces
 from affiliate_empire.planning.slots import choose_slots
 from affiliate_empire.policy import PostingRule
@@ -43,8 +45,8 @@ class DayCaps:
 
     Attributes:
         slate: pieces asked for, by platform.
-        budget_micros: what is left of the day's money, US dollars.
-        max_cost_micros: upper bound of a piece, by kind.
+        room: what the caps on money have left.
+        costs: what a piece costs, by kind.
         posting: posting rule by platform.
         past_posts: instants at which an account posts or posted outside this plan, by account.
         prompts: active prompt versions, by kind.
@@ -56,8 +58,8 @@ class DayCaps:
     """
 
     slate: Mapping[str, int]
-    budget_micros: int
-    max_cost_micros: Mapping[str, int]
+    room: Room
+    costs: Mapping[str, PieceCost]
     posting: Mapping[str, PostingRule]
     prompts: Mapping[str, Sequence[str]]
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
@@ -110,7 +112,7 @@ def plan_day(
         revision: counts re-plans of the day.
     """
     bounds: list[dict[str, Any]] = []
-    demands = _within_budget(_demands(accounts, caps, day, calendar, bounds), caps, bounds)
+    demands = _within_money(_demands(accounts, caps, day, calendar, bounds), caps, bounds)
     on_test = list(caps.on_test) if len(demands) >= caps.tested_from else []
     if caps.on_test and not on_test:
         sentence = (
@@ -118,7 +120,7 @@ def plan_day(
             f"and tests begin at {caps.tested_from}."
         )
         bounds.append(_bound("test", "all", len(caps.on_test), 0, sentence))
-    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, caps.standing, bounds)
+    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, caps, bounds)
     rows: list[dict[str, Any]] = []
     probabilities: dict[str, dict[str, float]] = {}
     for kind in dict.fromkeys(demand.kind for demand, _ in chosen):
@@ -140,7 +142,7 @@ def plan_day(
                     "prompt_version": version,
                     "arm": arm,
                     "propensity": probabilities[kind][version],
-                    "max_cost_micros": caps.max_cost_micros[kind],
+                    "max_cost_micros": caps.costs[kind].max_micros,
                 }
             )
     pieces = pd.DataFrame(rows, columns=PIECE_COLUMNS).sort_values(["slot_at", "account_id"], ignore_index=True)
@@ -151,7 +153,7 @@ def plan_day(
         "asked": dict(caps.slate),
         "planned": planned,
         "bounds": bounds,
-        "budget_micros": caps.budget_micros,
+        "budget_micros": caps.room.micros,
         "max_cost_micros": int(pieces["max_cost_micros"].sum()),
         "ranked": len(ranked),
         "eligible": int(ranked["eligible"].sum()),
@@ -213,23 +215,40 @@ def _demands(
     return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])]
 
 
-def _within_budget(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
+def _within_money(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
+    """The pieces whose upper bounds fit together, and how much the plan shrank, in pieces and dollars."""
     kept: list[_Demand] = []
-    spent = 0
+    full: dict[str, None] = {}
+    had = {"day": caps.room.day_micros, "month": caps.room.month_micros} | {
+        f"vendor {name}": micros for name, micros in caps.room.vendor_micros.items()
+    }
+    left = dict(had)
     for demand in demands:
-        cost = caps.max_cost_micros[demand.kind]
-        if spent + cost <= caps.budget_micros:
+        cost = caps.costs[demand.kind]
+        takes = {"day": cost.max_micros, "month": cost.max_micros} | {
+            f"vendor {name}": micros for name, micros in cost.by_vendor.items()
+        }
+        without_room = [name for name, micros in left.items() if takes.get(name, 0) > micros]
+        if without_room:
+            full |= dict.fromkeys(without_room)
+        else:
             kept.append(demand)
-            spent += cost
+            left = {name: micros - takes.get(name, 0) for name, micros in left.items()}
+    if not full:
+        return kept
+    which = " and ".join(f"the {name}'s cap has {dollars(had[name])} left" for name in full)
+    all_of_it, planned = (sum(caps.costs[one.kind].max_micros for one in some) for some in (demands, kept))
+    sentence = (
+        f"{len(kept)} of {len(demands)} pieces fit the budget, {len(demands) - len(kept)} fewer: all might cost "
+        f"{dollars(all_of_it)} and those planned {dollars(planned)}, {dollars(all_of_it - planned)} less; {which}."
+    )
+    bounds.append(_bound("budget", "all", len(demands), len(kept), sentence))
     for platform in dict.fromkeys(demand.platform for demand in demands):
         asked = sum(demand.platform == platform for demand in demands)
         allowed = sum(demand.platform == platform for demand in kept)
         if allowed < asked:
-            sentence = (
-                f"{allowed} of {asked} on {platform}: each may cost up to "
-                f"{dollars(caps.max_cost_micros[PLATFORM_KINDS[platform]])}, and {dollars(caps.budget_micros)} of the "
-                "day's budget is left for all."
-            )
+            each = caps.costs[PLATFORM_KINDS[platform]].max_micros
+            sentence = f"{allowed} of {asked} on {platform}: each may cost up to {dollars(each)}."
             bounds.append(_bound("budget", platform, asked, allowed, sentence))
     return kept
 
@@ -239,7 +258,7 @@ def _with_products(
     ranked: pd.DataFrame,
     niche_weights: Mapping[str, float],
     on_test: Sequence[str],
-    standing: Sequence[str],
+    caps: DayCaps,
     bounds: list[dict[str, Any]],
 ) -> list[tuple[_Demand, dict[str, Any]]]:
     eligible = ranked[ranked["eligible"]]
@@ -248,6 +267,7 @@ def _with_products(
         ["weighted", "product_id"], ascending=[False, True]
     )
     candidates = weighted[["product_id", "niche", "title"]].to_dict("records")
+    standing = caps.standing
     total = len(demands) + len(standing)
     niches = int(weighted["niche"].nunique())
     half = max(1, total // 2)
@@ -256,6 +276,8 @@ def _with_products(
         sentence = f"Up to {cap} of {total} pieces in one niche instead of {half}: only {niches} niches can be used."
         bounds.append(_bound("niche share", "all", half, cap, sentence))
     used: set[str] = set()
+    money = dict(caps.room.niche_micros)
+    without_money: dict[str, None] = {}
     in_niche: dict[str, int] = dict(Counter(standing))
     passed_over = 0
     chosen: list[tuple[_Demand, dict[str, Any]]] = []
@@ -268,6 +290,9 @@ def _with_products(
             if product["product_id"] in used or name in used or demand.account_niche not in (None, niche):
                 continue
             if only and niche not in only:
+                continue
+            if niche in money and caps.costs[demand.kind].max_micros > money[niche]:
+                without_money[niche] = None
                 continue
             if in_niche.get(niche, 0) >= cap:
                 passed_over += 1
@@ -286,6 +311,8 @@ def _with_products(
         if product is not None:
             used |= {str(product["product_id"]), str(product["title"]).casefold()}
             in_niche[product["niche"]] = in_niche.get(product["niche"], 0) + 1
+            if product["niche"] in money:
+                money[product["niche"]] -= caps.costs[demand.kind].max_micros
             chosen.append((demand, product))
     for niche in on_test:
         if niche not in in_niche:
@@ -295,10 +322,21 @@ def _with_products(
         full = " and ".join(sorted(niche for niche, count in in_niche.items() if count >= cap))
         sentence = f"Better-ranked products of {full} were passed over: a niche gets at most {cap} of {total} pieces."
         bounds.append(_bound("niche share", "all", total, cap, sentence))
-    if len(chosen) < len(demands):
+    for niche in without_money:
+        made = sum(product["niche"] == niche for _, product in chosen)
         sentence = (
-            f"{len(chosen)} of {len(demands)} pieces: the catalogue has {len(candidates)} usable products "
-            f"in {niches} niches."
+            f"{made} pieces of {niche}, and better-ranked products of it were passed over: the niche's cap has "
+            f"{dollars(caps.room.niche_micros[niche])} left for the day."
+        )
+        bounds.append(_bound("niche budget", "all", len(demands), made, sentence))
+    if len(chosen) < len(demands):
+        lost = sum(caps.costs[demand.kind].max_micros for demand in demands) - sum(
+            caps.costs[demand.kind].max_micros for demand, _ in chosen
+        )
+        sentence = (
+            f"{len(chosen)} of {len(demands)} pieces, up to {dollars(lost)} less: the catalogue has {len(candidates)} "
+            f"usable products in {niches} niches"
+            + (f", and the caps of {' and '.join(without_money)} allow no more." if without_money else ".")
         )
         bounds.append(_bound("products", "all", len(demands), len(chosen), sentence))
     return chosen

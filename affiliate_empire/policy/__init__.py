@@ -70,6 +70,26 @@ class TopicRule:
 
 
 @dataclass(frozen=True)
+class CostLine:
+    """One line of the original plan's costs a month. ``part`` is the part of a piece, empty for what is of none."""
+
+    what: str
+    part: str
+    month_micros: int
+
+
+@dataclass(frozen=True)
+class OriginalPlan:
+    """What the owner's plan says the business costs, in micro-dollars."""
+
+    month_micros: int
+    day_micros: int
+    piece_micros: int
+    pieces_a_month: int
+    lines: tuple[CostLine, ...]
+
+
+@dataclass(frozen=True)
 class Policy:
     """The policy in force, read once from the package. Raises ``Misconfigured`` where it has no entry."""
 
@@ -101,6 +121,25 @@ class Policy:
         return str(_find(self.models["models"], "model", id=model)["vendor"])
 
     # ------------------------------------------------------------ prices
+    @property
+    def paid_vendors(self) -> set[str]:
+        """Vendors that charge for what is asked of them."""
+        return {str(price["vendor"]) for kind in ("tokens", "images", "speech", "clips") for price in self.prices[kind]}
+
+    @property
+    def original_plan(self) -> OriginalPlan:
+        """What the owner's plan says the business costs."""
+        plan = self.prices["original_plan"]
+        return OriginalPlan(
+            month_micros=to_micros(Decimal(plan["month"])),
+            day_micros=to_micros(Decimal(plan["day"])),
+            piece_micros=to_micros(Decimal(plan["piece"])),
+            pieces_a_month=int(plan["pieces_a_month"]),
+            lines=tuple(
+                CostLine(line["what"], line["part"], to_micros(Decimal(line["month"]))) for line in plan["lines"]
+            ),
+        )
+
     def llm_cost_micros(
         self, model: str, *, input_tokens: int, cached_tokens: int, output_tokens: int, cache_write_tokens: int = 0
     ) -> int:

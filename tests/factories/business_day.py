@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from affiliate_empire.analytics.impact import events_from_push
+from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
@@ -36,6 +37,7 @@ from tests.factories.catalog import DAY, assortment
 POLICY = load_policy()
 CALENDAR = BusinessCalendar()
 SLATE = {"youtube": 4, "blog": 1}
+CAPS = Caps(14_000_000, 412_000_000, 14_000_000)
 
 
 @dataclass
@@ -81,7 +83,7 @@ class BusinessDay:
         return rank(frame, pd.DataFrame(columns=PERFORMANCE_COLUMNS), no_trends(), as_of=self.day, policy=POLICY)
 
     def plan(self, ranked: pd.DataFrame, *, hour: float = 2.0, **changes: Any) -> pd.DataFrame:
-        arguments: dict[str, Any] = {"slate": SLATE, "budget_micros": 14_000_000, "seed": self.seed}
+        arguments: dict[str, Any] = {"slate": SLATE, "caps": CAPS, "seed": self.seed}
         return record_plan(
             self.day,
             ranked,

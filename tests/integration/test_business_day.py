@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import DayNeverPlanned, load_plan, load_plan_evidence
 from affiliate_empire.operations.trace_lineage import render_trace, trace_conversion, trace_prompt
 from affiliate_empire.prompts import PromptTemplate, load_library
-from tests.factories.business_day import CALENDAR, BusinessDay
+from tests.factories.business_day import CALENDAR, CAPS, BusinessDay
 from tests.factories.catalog import DAY
 
 
@@ -117,12 +118,33 @@ def test_an_unprepared_ledger_is_told_apart(business: BusinessDay) -> None:
 def test_what_the_budgets_have_left_shrinks_the_plan(business: BusinessDay) -> None:
     prepare_ledger(ledger=business.ledger)
     with business.ledger.begin() as session:
-        session.add(Budget(scope=f"day:{DAY}", cap_micros=1_000_000, reserved_micros=100_000, spent_micros=600_000))
-    plan = business.plan(business.offer(), piece_cost_micros={"video": 200_000, "post": 90_000})
+        session.add(Budget(scope=f"day:{DAY}", cap_micros=9_000_000, reserved_micros=100_000, spent_micros=600_000))
+    # The cap as it is now counts, whatever it was when the money was set aside.
+    plan = business.plan(business.offer(), caps=replace(CAPS, day_micros=1_250_000))
     assert plan["kind"].value_counts().to_dict() == {"video": 1, "post": 1}
     evidence = load_plan_evidence(DAY, ledger=business.ledger)
-    assert evidence["budget_micros"] == 300_000
-    assert [bound["cap"] for bound in evidence["bounds"]] == ["budget"]
+    assert evidence["budget_micros"] == 550_000
+    assert [(bound["cap"], bound["platform"]) for bound in evidence["bounds"]] == [
+        ("budget", "all"),
+        ("budget", "youtube"),
+    ]
+    assert evidence["piece_cost"][1].startswith("A video may cost up to $0.28")
+
+
+def test_a_cap_raised_after_money_was_spent_is_planned_with(business: BusinessDay) -> None:
+    prepare_ledger(ledger=business.ledger)
+    with business.ledger.begin() as session:
+        session.add(Budget(scope=f"day:{DAY}", cap_micros=1_000_000, spent_micros=1_000_000))
+    assert len(business.plan(business.offer(), caps=replace(CAPS, day_micros=14_000_000))) == 5
+
+
+def test_a_cap_on_a_niche_that_no_product_has_is_refused(business: BusinessDay) -> None:
+    prepare_ledger(ledger=business.ledger)
+    ranked = business.offer()
+    with pytest.raises(Misconfigured, match=r"names niche-77, which no product .* the niches are niche-0, "):
+        business.plan(ranked, caps=replace(CAPS, niche_day_micros={"niche-77": 1}))
+    plan = business.plan(ranked, caps=replace(CAPS, niche_day_micros={"niche-0": 0}))
+    assert "niche-0" not in set(plan["niche"])
 
 
 def test_slots_of_other_days_are_respected(business: BusinessDay) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from affiliate_empire.effects import Caps, Effects, State
+from affiliate_empire.effects import BudgetRefused, Caps, Effects, State
 from affiliate_empire.effects.report import exceeded, imbalances
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
@@ -183,6 +184,17 @@ def test_the_second_provider_stands_in_and_that_is_recorded(
     assert stood_in[f"{piece} clip 0"].startswith("runway instead of pika: ")
     assert studio.clips(piece)[0].sha256 == clip.sha256
     assert len(charged(world, before)) == 1
+
+
+def test_a_job_that_might_pass_a_cap_is_not_started(studio: Studio, world: RunningWorld, before: int) -> None:
+    piece = studio.planned()
+    studio.effects.caps = replace(CAPS, vendor_day_micros={"fal": 399_999})
+    jobs = len(world.store.query("SELECT * FROM footage_jobs"))
+    with pytest.raises(BudgetRefused, match=r"cap vendor:fal:2026-11-20 of \$0.40 has \$0.20 left"):
+        studio.clips(piece, count=2)
+    assert len(world.store.query("SELECT * FROM footage_jobs")) == jobs + 1
+    assert [micros for _, _, micros in charged(world, before)] == [200_000]
+    assert booked(studio.ledger) == charged(world, before)
 
 
 def test_without_a_second_provider_the_reason_is_said(studio: Studio, world: RunningWorld, before: int) -> None:

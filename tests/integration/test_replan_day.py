@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from sqlalchemy import select
 
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Budget, Effect, Piece, Plan
+from affiliate_empire.ledger.tables import Account, Effect, Piece, Plan
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.replan_day import replan_day
 from affiliate_empire.settings import Settings
 from assets.intelligence import Replanning, content_plan
-from tests.factories.business_day import CALENDAR, POLICY, SLATE, BusinessDay
+from tests.factories.business_day import CALENDAR, CAPS, POLICY, SLATE, BusinessDay
 from tests.factories.catalog import DAY
 
 GONE, LEFT = "youtube:gearlab", "youtube:second"
@@ -51,7 +52,7 @@ def planned(business: BusinessDay) -> pd.DataFrame:
 
 
 def replan(business: BusinessDay, *, hour: float, cause: str = CAUSE, **changes: Any) -> pd.DataFrame:
-    arguments: dict[str, Any] = {"slate": SLATE, "budget_micros": 14_000_000, "seed": business.seed}
+    arguments: dict[str, Any] = {"slate": SLATE, "caps": CAPS, "seed": business.seed}
     return replan_day(
         business.day,
         business.offer(),
@@ -129,9 +130,8 @@ def test_what_the_pieces_that_stay_may_cost_is_not_spent_on_new_ones(business: B
     first = planned(business)
     video = int(first.loc[first["kind"] == "video", "max_cost_micros"].iloc[0])
     post = int(first.loc[first["kind"] == "post", "max_cost_micros"].iloc[0])
-    with business.ledger.begin() as session:
-        session.add(Budget(scope=f"day:{DAY}", cap_micros=post + 2 * video - 1))
-    assert len(of(replan(business, hour=5), LEFT)) == 1
+    short = replace(CAPS, day_micros=post + 2 * video - 1)
+    assert len(of(replan(business, hour=5, caps=short), LEFT)) == 1
 
 
 def test_a_day_that_is_over_and_one_never_planned(business: BusinessDay) -> None:
@@ -156,7 +156,7 @@ def test_a_day_without_a_plan_is_planned(business: BusinessDay) -> None:
         policy=POLICY,
         calendar=CALENDAR,
         slate=SLATE,
-        budget_micros=14_000_000,
+        caps=CAPS,
         seed=7,
     )
     assert set(new["platform"]) == {"blog"}

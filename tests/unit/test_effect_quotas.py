@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affiliate_empire.effects.budgets import resets_on
+from affiliate_empire.effects.budgets import resets_at
 from affiliate_empire.effects.quotas import earliest, fits
+from affiliate_empire.kernel.clock import BusinessCalendar
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -50,18 +51,25 @@ def test_a_use_leaves_the_window_exactly_when_the_window_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "day"),
+    ("scope", "instant"),
     [
-        ("day:2026-11-30", "2026-12-01"),
-        ("month:2026-12", "2027-01-01"),
-        ("month:2026-02", "2026-03-01"),
-        ("vendor:openai:2026-11-20", "2026-11-21"),
-        ("niche:home & garden:2026-11-20", "2026-11-21"),
+        ("day:2026-11-30", "2026-12-01T00:00:00-05:00"),
+        ("day:2026-10-31", "2026-11-01T00:00:00-04:00"),  # before the clocks go back that night
+        ("day:2026-11-01", "2026-11-02T00:00:00-05:00"),  # 25 hours later
+        ("month:2026-12", "2027-01-01T00:00:00-05:00"),
+        ("month:2026-02", "2026-03-01T00:00:00-05:00"),
+        ("vendor:openai:2026-11-20", "2026-11-21T00:00:00-05:00"),
+        ("niche:home-and-garden:2026-11-20", "2026-11-21T00:00:00-05:00"),
     ],
 )
-def test_a_cap_says_when_it_starts_anew(scope: str, day: str) -> None:
-    assert str(resets_on(scope)) == day
+def test_a_cap_starts_anew_at_the_business_timezones_midnight(scope: str, instant: str) -> None:
+    found = resets_at(scope, BusinessCalendar())
+    assert found is not None
+    assert found.isoformat() == instant
+    elsewhere = resets_at(scope, BusinessCalendar("Asia/Tokyo"))
+    assert elsewhere is not None
+    assert elsewhere.isoformat() == f"{instant[:10]}T00:00:00+09:00"
 
 
 def test_a_runs_cap_never_starts_anew() -> None:
-    assert resets_on("run:7f3a") is None
+    assert resets_at("run:7f3a", BusinessCalendar()) is None

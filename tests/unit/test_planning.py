@@ -12,8 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affiliate_empire.compliance import forbidden_claims
+from affiliate_empire.kernel.caps import Room
 from affiliate_empire.kernel.clock import BusinessCalendar
-from affiliate_empire.planning import DayCaps, PlanDecision, choose_slots, max_cost_micros, plan_day, product_facts
+from affiliate_empire.planning import (
+    CostPart,
+    DayCaps,
+    PieceCost,
+    PlanDecision,
+    against_the_plan,
+    choose_slots,
+    piece_cost,
+    plan_day,
+    product_facts,
+)
 from affiliate_empire.policy import PostingRule, load_policy
 from affiliate_empire.ranking import PERFORMANCE_COLUMNS, no_trends, rank
 from tests.factories.catalog import DAY, assortment, product, products
@@ -40,8 +51,13 @@ def ranking(frame: pd.DataFrame | None = None) -> pd.DataFrame:
 def caps(**changes: Any) -> DayCaps:
     said: dict[str, Any] = {
         "slate": {"youtube": 4, "blog": 1},
-        "budget_micros": 14_000_000,
-        "max_cost_micros": {"video": 300_000, "post": 100_000},
+        "room": Room(14_000_000, 412_000_000),
+        "costs": {
+            "video": PieceCost(
+                (CostPart("script", "openai", 100_000, 2_000), CostPart("clip", "fal", 200_000, 200_000))
+            ),
+            "post": PieceCost((CostPart("post", "anthropic", 100_000, 8_000),)),
+        },
         "posting": {platform: POLICY.posting(platform) for platform in ("youtube", "blog")},
         "prompts": PROMPTS,
     }
@@ -63,6 +79,10 @@ def local(pieces: pd.DataFrame, kind: str) -> list[time]:
 
 def bounds(decision: PlanDecision) -> dict[str, str]:
     return {bound["cap"]: bound["reason"] for bound in decision.evidence["bounds"]}
+
+
+def money_bounds(decision: PlanDecision) -> list[str]:
+    return [bound["reason"] for bound in decision.evidence["bounds"] if bound["cap"] == "budget"]
 
 
 def test_the_default_slate_gets_the_peak_hours_and_the_best_products() -> None:
@@ -115,11 +135,61 @@ def test_an_empty_catalogue_makes_an_empty_plan() -> None:
 
 
 def test_the_budget_shrinks_the_day_and_the_plan_says_by_how_much() -> None:
-    decision = plan(budget_micros=750_000)
+    decision = plan(room=Room(750_000, 10**9))
     assert decision.evidence["planned"] == {"youtube": 2, "blog": 1}
-    assert "2 of 4 on youtube: each may cost up to $0.30, and $0.75" in bounds(decision)["budget"]
+    assert money_bounds(decision) == [
+        "3 of 5 pieces fit the budget, 2 fewer: all might cost $1.30 and those planned $0.70, $0.60 less; the day's "
+        "cap has $0.75 left.",
+        "2 of 4 on youtube: each may cost up to $0.30.",
+    ]
     assert decision.evidence["max_cost_micros"] <= 750_000
-    assert plan(budget_micros=0).pieces.empty
+    assert plan(room=Room(0, 10**9)).pieces.empty
+
+
+@pytest.mark.parametrize(
+    ("room", "planned", "which"),
+    [
+        (Room(10**9, 750_000), {"youtube": 2, "blog": 1}, "the month's cap has $0.75 left"),
+        (Room(10**9, 10**9, {"fal": 399_999}), {"youtube": 1, "blog": 1}, "the vendor fal's cap has $0.40 left"),
+        (Room(10**9, 10**9, {"anthropic": 0}), {"youtube": 4, "blog": 0}, "the vendor anthropic's cap has $0.00 left"),
+        (
+            Room(10**9, 600_000, {"fal": 200_000}),
+            {"youtube": 1, "blog": 1},
+            "the vendor fal's cap has $0.20 left",
+        ),
+    ],
+)
+def test_caps_of_the_month_and_of_vendors_bind_the_plan_and_are_named(
+    room: Room, planned: dict[str, int], which: str
+) -> None:
+    decision = plan(room=room)
+    assert decision.evidence["planned"] == planned
+    assert which in money_bounds(decision)[0]
+
+
+def test_the_cap_of_a_niche_turns_the_plan_to_other_niches_and_says_so() -> None:
+    best = plan().pieces["niche"].iloc[0]
+    decision = plan(room=Room(10**9, 10**9, {}, {best: 299_999}))
+    assert len(decision.pieces) == 5
+    assert set(decision.pieces.query("kind == 'video'")["niche"]).isdisjoint({best})
+    assert "the niche's cap has $0.30 left for the day" in bounds(decision)["niche budget"]
+    nothing = plan(room=Room(10**9, 10**9, {}, {f"niche-{n}": 0 for n in range(9)}))
+    assert nothing.pieces.empty
+    assert "0 of 5 pieces, up to $1.30 less" in bounds(nothing)["products"]
+
+
+@given(
+    day=st.integers(0, 2_000_000),
+    month=st.integers(0, 2_000_000),
+    fal=st.integers(0, 1_000_000),
+    niche=st.integers(0, 900_000),
+)
+@settings(max_examples=30, deadline=None)
+def test_no_plan_passes_any_cap(day: int, month: int, fal: int, niche: int) -> None:
+    pieces = plan(room=Room(day, month, {"fal": fal}, {"niche-1": niche})).pieces
+    assert pieces["max_cost_micros"].sum() <= min(day, month)
+    assert 200_000 * (pieces["kind"] == "video").sum() <= fal
+    assert pieces.loc[pieces["niche"] == "niche-1", "max_cost_micros"].sum() <= niche
 
 
 def test_past_posts_and_passed_hours_cost_slots() -> None:
@@ -161,7 +231,7 @@ def test_a_short_budget_shrinks_every_platform_alike_and_a_cap_says_what_bound()
         accounts=accounts,
         slate=POLICY.full_slate,
         posting=posting,
-        budget_micros=5_500_000,
+        room=Room(5_500_000, 10**9),
     ).evidence["planned"]
     assert all(0.35 <= half[name] / asked <= 0.5 for name, asked in POLICY.full_slate.items()), half
 
@@ -262,11 +332,22 @@ def test_facts_are_numbered_statements_and_leave_out_what_may_not_be_said() -> N
 
 
 def test_the_most_a_piece_may_cost_is_a_few_tens_of_cents() -> None:
-    video, post = (max_cost_micros(kind, policy=POLICY, on=DAY) for kind in ("video", "post"))
+    video, post = (piece_cost(kind, policy=POLICY, on=DAY).max_micros for kind in ("video", "post"))
     assert 50_000 < post < video < 500_000
-    with_clips = max_cost_micros("video", policy=POLICY, on=DAY, clips=2, clip_providers=["pika", "runway"])
+    filmed = piece_cost("video", policy=POLICY, on=DAY, clips=2, clip_providers=["pika", "runway"])
     dearest = max(POLICY.clip_cost_micros(POLICY.model(name, DAY)) for name in ("pika", "runway"))
-    assert with_clips == video + 2 * dearest
+    assert filmed.max_micros == video + 2 * dearest
+    assert filmed.by_vendor["fal"] == 2 * dearest
+    assert sum(filmed.by_vendor.values()) == filmed.max_micros
+
+
+def test_a_piece_stands_beside_the_original_plans_figure_with_the_reason() -> None:
+    plan_micros = POLICY.original_plan.piece_micros
+    cost = piece_cost("video", policy=POLICY, on=DAY, clips=1, clip_providers=["pika", "runway"])
+    sentence = against_the_plan("video", cost, plan_micros)
+    assert sentence.startswith("A video may cost up to $0.53 and should cost $0.27, within the $0.27 a piece of the")
+    assert "clip $0.25 ($0.20), script $0.11 ($0.0024), voice $0.0960 ($0.0328), image $0.0763 ($0.03" in sentence
+    assert 0.9 * plan_micros < cost.usual_micros <= plan_micros
 
 
 # ---------------------------------------------------------------- niches on test

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from affiliate_empire.cli.main import main
 from affiliate_empire.effects import Caps
+from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings
 
 SECRET = "marked-secret"
@@ -34,6 +36,16 @@ def no_settings_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("EMPIRE_BUDGET_DAY_USD", SECRET, "must be a valid decimal"),
         ("EMPIRE_BUDGET_DAY_USD", "NaN", "must be a finite number"),
         ("EMPIRE_BUDGET_RUN_USD", "-1", "must be greater than or equal to 0"),
+        ("EMPIRE_BUDGET_VENDOR_DAY_USD", SECRET, "must be a JSON map of dollars by name"),
+        ("EMPIRE_BUDGET_VENDOR_DAY_USD", "[5]", "must be a JSON map of dollars by name"),
+        ("EMPIRE_BUDGET_VENDOR_DAY_USD", '{"openai": -1}', "must be greater than or equal to 0"),
+        ("EMPIRE_BUDGET_VENDOR_DAY_USD", '{"openai": "NaN"}', "must be a finite number"),
+        (
+            "EMPIRE_BUDGET_VENDOR_DAY_USD",
+            '{"open-ai": 5}',
+            "must be a map of vendors that are paid: anthropic, elevenlabs, fal, openai, runway",
+        ),
+        ("EMPIRE_BUDGET_NICHE_DAY_USD", '{"Home & Garden": 5}', "must be a map of niches as the plan spells them"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_one_sentence(
@@ -92,9 +104,29 @@ def test_a_wrong_setting_does_not_show_its_value_in_a_traceback_either(monkeypat
 def test_caps_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPIRE_BUDGET_DAY_USD", "1234567890.123457")
     settings = Settings()
-    caps = Caps.in_dollars(day=settings.budget_day_usd, month=settings.budget_month_usd, run=settings.budget_run_usd)
     assert settings.budget_day_usd == Decimal("1234567890.123457")
-    assert (caps.day_micros, caps.month_micros, caps.run_micros) == (1_234_567_890_123_457, 412_000_000, 14_000_000)
+    assert settings.caps == Caps(1_234_567_890_123_457, 412_000_000, 14_000_000)
+
+
+def test_caps_of_vendors_and_niches_are_maps_and_days_begin_in_the_business_timezone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EMPIRE_BUDGET_VENDOR_DAY_USD", '{"openai": 2.10, "fal": "4"}')
+    monkeypatch.setenv("EMPIRE_BUDGET_NICHE_DAY_USD", '{"home-and-garden": 0.1}')
+    monkeypatch.setenv("EMPIRE_TIMEZONE", "Europe/Berlin")
+    caps = Settings().caps
+    assert (caps.vendor_day_micros, caps.niche_day_micros) == (
+        {"openai": 2_100_000, "fal": 4_000_000},
+        {"home-and-garden": 100_000},
+    )
+    assert caps.calendar == BusinessCalendar("Europe/Berlin")
+
+
+def test_the_default_caps_are_the_original_plans() -> None:
+    plan, caps = load_policy().original_plan, Settings().caps
+    assert (caps.day_micros, caps.month_micros) == (plan.day_micros, plan.month_micros)
+    assert sum(line.month_micros for line in plan.lines) == plan.month_micros
+    assert round(plan.month_micros / plan.pieces_a_month, -4) == plan.piece_micros
 
 
 def _said_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
