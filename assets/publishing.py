@@ -114,7 +114,12 @@ def publications(
     hubs = [f"{settings.tracking_url}/h/{account.partition(':')[2]}" for account in posts["account_id"].unique()]
     yield dg.Output(
         frames,
-        metadata={"posts": len(posts), **outcome(done), "links": listing(links), "hub_pages": listing(hubs)},
+        metadata={
+            "posts": len(posts),
+            **outcome(done, ledger=ledger),
+            "links": listing(links),
+            "hub_pages": listing(hubs),
+        },
     )
     yield pieces_made_of(done)
 

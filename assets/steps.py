@@ -10,12 +10,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.export_artifacts import export_artifacts
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
 from affiliate_empire.vendors.errors import VendorUnavailable
+from assets.pictures import listing
 
 _RETRIES = 2
 _WAIT_SECONDS = 5.0
@@ -85,18 +87,20 @@ def pieces_made_of(done: Iterable[PiecesWorked]) -> dg.AssetCheckResult:
     )
 
 
-def outcome(done: Iterable[PiecesWorked]) -> dict[str, Any]:
-    """What a step did not make, as metadata: the pieces that were quarantined, missed their window or wait."""
+def outcome(done: Iterable[PiecesWorked], *, ledger: Ledger) -> dict[str, Any]:
+    """What a step did not make, as metadata: pieces quarantined, late or waiting, and the pauses in force."""
     works = list(done)
     quarantined = _quarantined(works)
     missed = [piece for work in works for piece in work.missed]
     held = _held(works)
+    paused = pauses_in_words(ledger=ledger)
     return {
         "quarantined": len(quarantined),
         **({"quarantine_reasons": dg.MetadataValue.json(quarantined)} if quarantined else {}),
         "missed": len(missed),
         **({"missed_pieces": dg.MetadataValue.json(missed)} if missed else {}),
         **({"held": dg.MetadataValue.json(held)} if held else {}),
+        **({"paused": listing(paused)} if paused else {}),
     }
 
 
@@ -135,7 +139,7 @@ def worked(
         frames,
         metadata={
             "pieces": sum(len(work.made) for work in done.values()),
-            **outcome(done.values()),
+            **outcome(done.values(), ledger=ledger),
             "spent_usd": float(from_micros(spent)),
             "spent": dollars(spent),
             **(describe(frames.values()) if describe else {}),

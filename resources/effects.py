@@ -22,4 +22,5 @@ class EffectsResource(dg.ConfigurableResource[Effects]):
             caps=self.settings.caps,
             run_id=context.run_id,
             read_only=self.settings.mode is Mode.LIVE_READONLY,
+            pieces_a_day=sum(self.settings.slate.values()) if self.settings.mode is Mode.LIVE else None,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
@@ -50,7 +51,9 @@ def publications_due(job: Any, status: dg.DefaultSensorStatus) -> dg.SensorDefin
         return dg.SensorResult(
             requests,
             cursor=json.dumps(keys),
-            skip_reason=None if requests else f"Nothing new is due at {now:%H:%M} UTC.",
+            skip_reason=None
+            if requests
+            else " ".join([f"Nothing new is due at {now:%H:%M} UTC.", *pauses_in_words(ledger=ledger)]),
         )
 
     return tick

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.alerts import raise_alert
@@ -69,6 +70,7 @@ def stages_overdue(jobs: Mapping[str, Any], status: dg.DefaultSensorStatus) -> d
                         ledger=ledger,
                     )
         said = "; ".join(waiting) or "Everything whose time has come is done or under way."
+        said = " ".join([said, *pauses_in_words(ledger=ledger)])
         return dg.SensorResult(requests, skip_reason=None if requests else said)
 
     return tick

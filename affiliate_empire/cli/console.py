@@ -1,12 +1,15 @@
-"""What the commands share: where they print, and the ledger that they open."""
+"""What the commands share: where they print, the ledger that they open, the days and the time that they know."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from affiliate_empire.kernel.clock import Clock, SystemClock
+from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Settings
 
@@ -20,3 +23,24 @@ def open_ledger(settings: Settings) -> Ledger:
 
     url = settings.database_url.get_secret_value() if settings.database_url else None
     return open_ledger(settings.home_path, url, settings.mode)
+
+
+def business_clock(settings: Settings) -> Clock:
+    """The world's clock in the sandbox, the machine's otherwise."""
+    from affiliate_empire.vendors.world_clock import WorldClock
+
+    return WorldClock(settings.world_url) if settings.simulated else SystemClock()
+
+
+def read_day(text: str | None) -> date | None:
+    """A day as a person writes it.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a business day has no zone)
+    except ValueError:
+        raise BadInput(f"{text} is not a date: write it as 2026-11-21.") from None

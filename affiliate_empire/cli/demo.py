@@ -29,6 +29,7 @@ from affiliate_empire.analytics.roi import roi_by
 from affiliate_empire.catalog.feed import parse_feed
 from affiliate_empire.cli.services import Services
 from affiliate_empire.cli.witness import Agreement, Witness, compare
+from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import SystemClock
 from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
 from affiliate_empire.kernel.files import save_whole
@@ -368,6 +369,8 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
         for reason in moved["reason"]:
             out.print(f"  {reason}", highlight=False)
         out.print(f"  {len(judged) - len(moved)} other judgements change nothing; the report has all of them.")
+    for sentence in pauses_in_words(ledger=ledger):
+        out.print(sentence, highlight=False, soft_wrap=True)
     evidence = load_plan_evidence(day, ledger=ledger)
     for bound in evidence["bounds"]:
         out.print(f"Bound by a cap: {bound['reason']}", highlight=False)

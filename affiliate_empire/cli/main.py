@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -17,7 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from affiliate_empire.cli import accounts
-from affiliate_empire.cli.console import JsonFlag, open_ledger, out
+from affiliate_empire.cli.backup import backup, restore
+from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
+from affiliate_empire.cli.forecast import forecast
 from affiliate_empire.kernel.errors import BadInput, EmpireError
 from affiliate_empire.kernel.files import is_full, out_of_space
 from affiliate_empire.settings import Settings, explain
@@ -32,6 +33,9 @@ effects_app = typer.Typer(help="Outside effects: what is open, what is parked.",
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
+app.command()(forecast)
+app.command()(backup)
+app.command()(restore)
 
 
 def main() -> None:
@@ -70,7 +74,7 @@ def demo(
 
     settings = Settings()
     inputs = DemoInputs(feed, settings.seed if seed is None else seed, full)
-    run_demo(settings, inputs, _day(day), json_file, out)
+    run_demo(settings, inputs, read_day(day), json_file, out)
 
 
 @app.command()
@@ -219,12 +223,12 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from affiliate_empire.effects.report import open_effects
-    from affiliate_empire.effects.switches import paused_scopes
+    from affiliate_empire.effects.switches import pauses_in_words
 
     ledger = open_ledger(Settings())
     rows = open_effects(ledger=ledger)
-    for scope, reason in paused_scopes(ledger=ledger).items():
-        Console(stderr=True).print(f"Paused: {scope} ({reason}). Lift it with: empire resume {scope}", markup=False)
+    for sentence in pauses_in_words(ledger=ledger):
+        Console(stderr=True).print(sentence, markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return
@@ -242,11 +246,9 @@ def resolve(
 ) -> None:
     """Tell what became of an effect that nobody else can judge."""
     from affiliate_empire.effects.resolve import Finding, resolve_effect
-    from affiliate_empire.kernel.clock import Clock, SystemClock
-    from affiliate_empire.vendors.world_clock import WorldClock
 
     settings = Settings()
-    clock: Clock = WorldClock(settings.world_url) if settings.simulated else SystemClock()
+    clock = business_clock(settings)
     finding = Finding.HAPPENED if happened else Finding.DID_NOT_HAPPEN
     ledger = open_ledger(settings)
     state = resolve_effect(effect, finding, ledger=ledger, clock=clock, caps=settings.caps, remote_id=remote_id)
@@ -272,7 +274,7 @@ def report(day: Annotated[str | None, typer.Option("--date", help="Which day; th
     from affiliate_empire.cli.demo import report_path
 
     settings = Settings()
-    wanted = _day(day)
+    wanted = read_day(day)
     reports = sorted((settings.home_path / "reports").glob("*.html"))
     path = report_path(settings, wanted) if wanted else (reports[-1] if reports else None)
     if path is None or not path.exists():
@@ -302,12 +304,3 @@ def _run_service(settings: Settings, name: str, port: int | None, flags: list[st
     services.note_pid(name, os.getpid())
     command = services.command(name, chosen, *flags)
     os.execve(sys.executable, command, os.environ | {"EMPIRE_HOME": str(settings.home_path)})  # noqa: S606
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a business day has no zone)
-    except ValueError:
-        raise BadInput(f"{text} is not a date: write it as 2026-11-21.") from None

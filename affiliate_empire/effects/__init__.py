@@ -15,6 +15,7 @@ from affiliate_empire.effects.errors import (
     Paused,
     QuotaRefused,
     ReadOnly,
+    SpendNotConfirmed,
     WindowClosed,
 )
 from affiliate_empire.effects.machine import Effects
@@ -61,6 +62,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "Reconciled",
+    "SpendNotConfirmed",
     "State",
     "StillUnknown",
     "Verdict",

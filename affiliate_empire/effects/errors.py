@@ -5,6 +5,7 @@ Tree::
     EmpireError
     └── EffectError
         ├── BudgetRefused         a cap has no room: says which, how much is left, and when it resets
+        ├── SpendNotConfirmed     live: the owner has not confirmed what a day may cost, or less than this
         ├── QuotaRefused          the account's rolling window is full: says when it has room
         ├── Paused                the owner switched the account, the vendor or everything off
         ├── WindowClosed          its time has passed; it is never made up for later
@@ -50,6 +51,10 @@ class QuotaRefused(EffectError):
         self.quota = quota
         self.account_id = account_id
         self.frees_at = frees_at
+
+
+class SpendNotConfirmed(EffectError):
+    """Nothing is paid for until the owner has looked at a forecast."""
 
 
 class Paused(EffectError):

@@ -28,7 +28,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from affiliate_empire.effects import budgets, quotas, switches
+from affiliate_empire.effects import budgets, confirmation, quotas, switches
 from affiliate_empire.effects.errors import (
     EffectError,
     EffectInProgress,
@@ -111,6 +111,8 @@ class Effects:
         caps: what may be spent; the latest caller's caps are in force.
         run_id: the run whose cap also counts, if any.
         read_only: refuse everything that is not settled already (``live-readonly``).
+        pieces_a_day: what the slate asks for, where the owner must have confirmed what that may cost (``live``); None
+            where nobody is asked.
         lease: how long a claim holds by the database's clock.
     """
 
@@ -122,6 +124,7 @@ class Effects:
         caps: Caps,
         run_id: str | None = None,
         read_only: bool = False,
+        pieces_a_day: int | None = None,
         lease: timedelta = LEASE,
     ) -> None:
         self.ledger = ledger
@@ -129,6 +132,7 @@ class Effects:
         self.caps = caps
         self.run_id = run_id
         self.read_only = read_only
+        self.pieces_a_day = pieces_a_day
         self.lease = lease
 
     # ------------------------------------------------------------------ what others call
@@ -361,6 +365,8 @@ class Effects:
             if self._closed(intent.deadline_at):
                 raise _window_closed(intent.key, intent.deadline_at)
             switches.check(session, effect)
+            if self.pieces_a_day is not None and intent.max_cost_micros:
+                confirmation.require_confirmed(session, confirmation.Terms(self.caps, self.pieces_a_day))
             if effect.claims > 0:
                 self._free(session, effect)
             effect.run_id = self.run_id

@@ -10,6 +10,7 @@ from affiliate_empire.effects.errors import Paused
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Effect, Pause
+from affiliate_empire.policy import load_policy
 
 
 def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
@@ -21,6 +22,8 @@ def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
     kind, _, name = scope.partition(":")
     if not (scope == "all" or (kind in ("vendor", "account") and name)):
         raise BadInput(f"{scope!r} cannot be paused: say all, vendor:NAME or account:ID.")
+    if kind == "vendor" and name not in (known_vendors := load_policy().vendors):
+        raise BadInput(f"There is no vendor {name!r}; the vendors are: {', '.join(sorted(known_vendors))}.")
     with ledger.begin() as session:
         if kind == "account" and session.get(Account, name) is None:
             known = ", ".join(session.scalars(select(Account.account_id).order_by(Account.account_id))) or "none yet"
@@ -67,3 +70,11 @@ def paused_scopes(*, ledger: Ledger) -> dict[str, str]:
     """Every pause in force: scope → reason."""
     with ledger.begin() as session:
         return {pause.scope: pause.reason for pause in session.scalars(select(Pause).order_by(Pause.scope))}
+
+
+def pauses_in_words(*, ledger: Ledger) -> list[str]:
+    """Every pause in force as a sentence with its remedy: what is shown wherever something may stand still for it."""
+    return [
+        f"Paused: {scope} ({reason}). Lift it with: empire resume {scope}"
+        for scope, reason in paused_scopes(ledger=ledger).items()
+    ]

@@ -337,6 +337,17 @@ class Pause(Base):
     paused_at: Mapped[datetime]
 
 
+class SpendConfirmation(Base):
+    """The owner's word that what a day may cost is right: no live spending beyond the newest one's terms."""
+
+    __tablename__ = "spend_confirmations"
+    confirmation_id: Mapped[str] = mapped_column(primary_key=True)  # the terms' hash and the moment
+    day: Mapped[date]  # that the forecast was of
+    terms: Mapped[dict[str, Any]]  # caps and pieces that were confirmed, with the forecast's figures
+    terms_sha256: Mapped[str]
+    confirmed_at: Mapped[datetime]
+
+
 class Credential(Base):
     """A credential, encrypted by ``affiliate_empire.vault``: ``tiktok:gearlab``. One writer at a time renews it."""
 

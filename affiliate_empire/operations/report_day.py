@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.ledger import Ledger
@@ -101,6 +102,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
         lineage=_largest(every[mine], ledger, until),
         rejected_rows=rejected,
         parked=parked,
+        paused=pauses_in_words(ledger=ledger),
         alerts=load_alerts(start, min(end, until), ledger=ledger),
     )
 

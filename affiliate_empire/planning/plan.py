@@ -215,32 +215,36 @@ def _demands(
     return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])]
 
 
-def _within_money(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
-    """The pieces whose upper bounds fit together, and how much the plan shrank, in pieces and dollars."""
-    kept: list[_Demand] = []
-    full: dict[str, None] = {}
-    had = {"day": caps.room.day_micros, "month": caps.room.month_micros} | {
-        f"vendor {name}": micros for name, micros in caps.room.vendor_micros.items()
+def fitting(kinds: Sequence[str], costs: Mapping[str, PieceCost], room: Room) -> tuple[list[bool], list[str]]:
+    """Which pieces' upper bounds fit the room together, first come first served, and which caps hold others back."""
+    had = {"the day's cap": room.day_micros, "the month's cap": room.month_micros} | {
+        f"the cap of vendor {name}": micros for name, micros in room.vendor_micros.items()
     }
-    left = dict(had)
-    for demand in demands:
-        cost = caps.costs[demand.kind]
-        takes = {"day": cost.max_micros, "month": cost.max_micros} | {
-            f"vendor {name}": micros for name, micros in cost.by_vendor.items()
+    left, kept, full = dict(had), [], dict[str, None]()
+    for kind in kinds:
+        cost = costs[kind]
+        takes = {"the day's cap": cost.max_micros, "the month's cap": cost.max_micros} | {
+            f"the cap of vendor {name}": micros for name, micros in cost.by_vendor.items()
         }
         without_room = [name for name, micros in left.items() if takes.get(name, 0) > micros]
-        if without_room:
-            full |= dict.fromkeys(without_room)
-        else:
-            kept.append(demand)
+        full |= dict.fromkeys(without_room)
+        kept.append(not without_room)
+        if not without_room:
             left = {name: micros - takes.get(name, 0) for name, micros in left.items()}
+    return kept, [f"{name} has {dollars(had[name])} left" for name in full]
+
+
+def _within_money(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
+    """The pieces whose upper bounds fit together; says how much the plan shrank, in pieces and dollars."""
+    fits, full = fitting([demand.kind for demand in demands], caps.costs, caps.room)
+    kept = [demand for demand, keeps in zip(demands, fits, strict=True) if keeps]
     if not full:
         return kept
-    which = " and ".join(f"the {name}'s cap has {dollars(had[name])} left" for name in full)
     all_of_it, planned = (sum(caps.costs[one.kind].max_micros for one in some) for some in (demands, kept))
     sentence = (
         f"{len(kept)} of {len(demands)} pieces fit the budget, {len(demands) - len(kept)} fewer: all might cost "
-        f"{dollars(all_of_it)} and those planned {dollars(planned)}, {dollars(all_of_it - planned)} less; {which}."
+        f"{dollars(all_of_it)} and those planned {dollars(planned)}, {dollars(all_of_it - planned)} less; "
+        f"{' and '.join(full)}."
     )
     bounds.append(_bound("budget", "all", len(demands), len(kept), sentence))
     for platform in dict.fromkeys(demand.platform for demand in demands):

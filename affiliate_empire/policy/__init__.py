@@ -127,6 +127,11 @@ class Policy:
         return {str(price["vendor"]) for kind in ("tokens", "images", "speech", "clips") for price in self.prices[kind]}
 
     @property
+    def vendors(self) -> set[str]:
+        """Everyone at whom an effect can happen: who charges, and the platforms that are posted on."""
+        return self.paid_vendors | {str(rule["platform"]) for rule in self.platforms["posting"]}
+
+    @property
     def original_plan(self) -> OriginalPlan:
         """What the owner's plan says the business costs."""
         plan = self.prices["original_plan"]

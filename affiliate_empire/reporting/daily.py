@@ -49,6 +49,7 @@ class DailyReport:
         lineage: one dollar followed back (``operations.trace_lineage.trace_conversion``); None without a sale.
         rejected_rows: rows of the day's feeds that could not be used, by reason.
         parked: effects whose outcome is unknown, as sentences.
+        paused: what is paused now, as sentences.
         alerts: what was raised on the day (``operations.alerts.ALERT_COLUMNS``).
     """
 
@@ -66,6 +67,7 @@ class DailyReport:
     lineage: Mapping[str, Any] | None
     rejected_rows: Mapping[str, int]
     parked: Sequence[str]
+    paused: Sequence[str]
     alerts: pd.DataFrame
 
 
@@ -142,7 +144,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
         "quarantined": quarantined[["piece_id", "product", "platform", "reason"]].to_dict("records"),
         "lineage": report.lineage,
         "rejected_rows": dict(sorted(report.rejected_rows.items(), key=lambda item: -item[1])),
-        "parked": list(report.parked),
+        "parked": [*report.paused, *report.parked],
         "alerts": report.alerts.to_dict("records"),
     }
 

@@ -83,8 +83,13 @@ class RunningWorld:
         """A rule of ``POST /_world/faults``, in force at once."""
         self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The rules in force, each with its ``hits``."""
+        rules: list[dict[str, Any]] = self._http.get(f"{self.url}/_world/faults").json()
+        return rules
+
     def fault_hits(self) -> int:
-        return sum(fault["hits"] for fault in self._http.get(f"{self.url}/_world/faults").json())
+        return sum(fault["hits"] for fault in self.faults())
 
     def clear_faults(self) -> None:
         self._http.delete(f"{self.url}/_world/faults").raise_for_status()

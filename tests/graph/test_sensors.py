@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import delete, select, update
 
+from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Artifact, Base, Budget, Effect, Pause, Piece
 from affiliate_empire.media.store import MediaStore
@@ -187,6 +188,17 @@ def test_what_is_due_is_asked_for_once_per_platform(house: Ticking, business: Bu
     assert due(house, cursor)[0] == []
     house.clock.at = house.at(NEXT, 6)
     assert due(house, cursor)[0] == []
+
+
+def test_a_pause_is_named_where_nothing_is_asked_for(house: Ticking, business: BusinessDay) -> None:
+    finished(business)
+    house.clock.at = house.at(NEXT, 4)
+    pause_scope("all", "a complaint", ledger=house.ledger)
+    tick = house.sensor("publications_due")
+    assert not tick.run_requests
+    assert tick.skip_message == (
+        "Nothing new is due at 09:00 UTC. Paused: all (a complaint). Lift it with: empire resume all"
+    )
 
 
 def test_what_could_not_be_posted_is_tried_again_half_an_hour_later_and_not_while_it_runs(

@@ -279,7 +279,21 @@ def test_a_pause_while_it_is_prepared_stops_it_before_its_commit(ledger: Ledger,
     assert [post["session"] for post in platform.posts] == ["000"]
 
 
-@pytest.mark.parametrize("scope", ["", "openai", "vendor:", "account:youtube:nobody"])
+def test_what_was_paused_over_its_window_is_not_posted_late(ledger: Ledger, platform: Platform) -> None:
+    clock, deadline = FixedClock(NOON), NOON + timedelta(hours=1)
+    platform.at["after_prepare"] = lambda: pause_scope("vendor:youtube", "stop!", ledger=ledger)
+    for piece in ("pc_1", "pc_2"):  # one is stopped before its commit, the other before its claim
+        with pytest.raises(Paused):
+            workers(ledger, clock=clock).perform(post_intent(piece, deadline_at=deadline), platform.act(piece))
+    clock.at = deadline
+    resume_scope("vendor:youtube", ledger=ledger)
+    for piece in ("pc_1", "pc_2"):
+        with pytest.raises(WindowClosed):
+            workers(ledger, clock=clock).perform(post_intent(piece, deadline_at=deadline), platform.act(piece))
+    assert platform.posts == []
+
+
+@pytest.mark.parametrize("scope", ["", "openai", "vendor:", "vendor:pika", "account:youtube:nobody"])
 def test_an_unknown_scope_is_not_paused(ledger: Ledger, scope: str) -> None:
     with pytest.raises(BadInput):
         pause_scope(scope, "typo", ledger=ledger)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Piece, RejectedRow
@@ -105,6 +106,7 @@ def test_a_whole_days_figures_stand_in_the_report(business: BusinessDay, tmp_pat
                 error="Look at the channel.",
             )
         )
+    pause_scope("vendor:fal", "a bill <to look at>", ledger=business.ledger)
     page = page_of(business, tmp_path)
     outline = Outline(page)
     assert outline.open == []
@@ -122,6 +124,8 @@ def test_a_whole_days_figures_stand_in_the_report(business: BusinessDay, tmp_pat
         "scripts: it <b>claimed</b> too much",
         "price 'N/A' is no amount",
         "Look at the channel.",
+        "Paused: vendor:fal (a bill <to look at>). Lift it with: empire resume vendor:fal",
+        "A video may cost up to",
         "Strategy version 2",
         "The evidence is thin.",
     ):

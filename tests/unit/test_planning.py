@@ -150,12 +150,12 @@ def test_the_budget_shrinks_the_day_and_the_plan_says_by_how_much() -> None:
     ("room", "planned", "which"),
     [
         (Room(10**9, 750_000), {"youtube": 2, "blog": 1}, "the month's cap has $0.75 left"),
-        (Room(10**9, 10**9, {"fal": 399_999}), {"youtube": 1, "blog": 1}, "the vendor fal's cap has $0.40 left"),
-        (Room(10**9, 10**9, {"anthropic": 0}), {"youtube": 4, "blog": 0}, "the vendor anthropic's cap has $0.00 left"),
+        (Room(10**9, 10**9, {"fal": 399_999}), {"youtube": 1, "blog": 1}, "the cap of vendor fal has $0.40 left"),
+        (Room(10**9, 10**9, {"anthropic": 0}), {"youtube": 4, "blog": 0}, "the cap of vendor anthropic has $0.00 left"),
         (
             Room(10**9, 600_000, {"fal": 200_000}),
             {"youtube": 1, "blog": 1},
-            "the vendor fal's cap has $0.20 left",
+            "the cap of vendor fal has $0.20 left",
         ),
     ],
 )
@@ -168,7 +168,7 @@ def test_caps_of_the_month_and_of_vendors_bind_the_plan_and_are_named(
 
 
 def test_the_cap_of_a_niche_turns_the_plan_to_other_niches_and_says_so() -> None:
-    best = plan().pieces["niche"].iloc[0]
+    best = str(ranking().sort_values("rank")["niche"].iloc[0])
     decision = plan(room=Room(10**9, 10**9, {}, {best: 299_999}))
     assert len(decision.pieces) == 5
     assert set(decision.pieces.query("kind == 'video'")["niche"]).isdisjoint({best})
@@ -178,15 +178,18 @@ def test_the_cap_of_a_niche_turns_the_plan_to_other_niches_and_says_so() -> None
     assert "0 of 5 pieces, up to $1.30 less" in bounds(nothing)["products"]
 
 
+RANKED = ranking()
+
+
 @given(
     day=st.integers(0, 2_000_000),
     month=st.integers(0, 2_000_000),
     fal=st.integers(0, 1_000_000),
     niche=st.integers(0, 900_000),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_plan_passes_any_cap(day: int, month: int, fal: int, niche: int) -> None:
-    pieces = plan(room=Room(day, month, {"fal": fal}, {"niche-1": niche})).pieces
+    pieces = plan(RANKED, room=Room(day, month, {"fal": fal}, {"niche-1": niche})).pieces
     assert pieces["max_cost_micros"].sum() <= min(day, month)
     assert 200_000 * (pieces["kind"] == "video").sum() <= fal
     assert pieces.loc[pieces["niche"] == "niche-1", "max_cost_micros"].sum() <= niche

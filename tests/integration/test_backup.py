@@ -1,0 +1,266 @@
+"""A backup taken back: nothing is posted or charged again, whatever happened between the two."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from affiliate_empire.effects import BudgetRefused, Caps, EffectParked, Effects, Paused, Receipt, State
+from affiliate_empire.effects.report import exceeded, imbalances
+from affiliate_empire.effects.resolve import Finding, resolve_effect
+from affiliate_empire.effects.switches import paused_scopes, resume_scope
+from affiliate_empire.kernel.clock import FixedClock
+from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
+from affiliate_empire.ledger import EmbeddedPostgres, Ledger
+from affiliate_empire.ledger.backup import Restored, restore_backup, save_backup
+from affiliate_empire.ledger.tables import Account, Credential, Effect, Installation, Pause, Piece, Product
+from affiliate_empire.operations.restore_ledger import restore_ledger
+from affiliate_empire.vault.keys import MasterKey
+from affiliate_empire.vault.store import Vault
+from tests.factories.business_day import CALENDAR
+from tests.factories.effects import ACCOUNT, DAY, NOON, Platform, open_account, post_intent, workers
+from tests.factories.pieces import plan_piece
+
+WALL = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def lived(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger in a database that may be renamed."""
+    yield from _database(postgres, "backup_of")
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Ledger]:
+    """The ledger of a home that has not lived yet."""
+    yield from _database(postgres, "backup_to", installation="another")
+
+
+def _database(postgres: EmbeddedPostgres, name: str, installation: str = "this one") -> Iterator[Ledger]:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE ledger_template").format(sql.Identifier(name)))
+    ledger = Ledger(postgres.url(name))
+    with ledger.begin() as session:
+        session.add(Installation(installation_id=installation, mode="sandbox", epoch=1))
+    yield ledger
+    ledger.dispose()
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        names = server.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", (f"{name}%",)).fetchall()
+        for (each,) in names:
+            server.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(each)))
+
+
+def restore(ledger: Ledger, file: Path, *, key_id: str | None = None) -> Restored:
+    return restore_ledger(file, ledger=ledger, calendar=CALENDAR, now=NOON, at=WALL, key_id=key_id)
+
+
+def pay(ledger: Ledger, step: str, charges: list[str], *, cap: int = 1_000) -> Receipt:
+    def call() -> Receipt:
+        charges.append(step)
+        return Receipt(f"req_{step}", 100, {"answer": step})
+
+    effects = Effects(ledger, FixedClock(NOON), caps=Caps(cap, 10**9, 10**9))
+    return effects.perform_paid(
+        step, vendor="openai", operation="text", fingerprint="f", day=DAY, max_cost_micros=100, call=call
+    )
+
+
+def test_what_was_posted_and_paid_for_since_the_backup_is_not_done_again(lived: Ledger, tmp_path: Path) -> None:
+    platform, charges = Platform(tmp_path / "platform"), list[str]()
+    open_account(lived)
+    workers(lived).perform(post_intent("pc_1"), platform.act("pc_1"))
+    pay(lived, "pc_1:script", charges)
+    save_backup(lived, tmp_path / "yesterday.backup")
+    workers(lived).perform(post_intent("pc_2"), platform.act("pc_2"))
+    for number in range(2, 9):
+        pay(lived, f"pc_{number}:script", charges)
+    with lived.begin() as session:
+        session.merge(Pause(scope="vendor:fal", reason="a bill to look at", paused_at=NOON))
+
+    restored = restore(lived, tmp_path / "yesterday.backup")
+    assert (restored.epoch, restored.since, restored.parked) == (2, True, 0)
+    # The day again: everything is there.
+    for piece in ("pc_1", "pc_2"):
+        workers(lived).perform(post_intent(piece), platform.act(piece))
+    for number in range(1, 9):
+        pay(lived, f"pc_{number}:script", charges)
+    assert (len(platform.posts), len(charges)) == (2, 8)
+    # The budget holds what was spent since: two more calls fit, and no third.
+    pay(lived, "pc_9:script", charges)
+    pay(lived, "pc_10:script", charges)
+    with pytest.raises(BudgetRefused, match=r"has \$0.00 left"):
+        pay(lived, "pc_11:script", charges)
+    assert len(charges) == 10
+    assert list(paused_scopes(ledger=lived)) == ["vendor:fal"]
+    with lived.begin() as session:
+        assert imbalances(session) == exceeded(session) == []
+
+
+def test_what_the_backup_had_is_taken_back_and_the_former_ledger_is_kept(
+    lived: Ledger, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    plan_piece(lived)
+    save_backup(lived, tmp_path / "b")
+    with lived.begin() as session:
+        for product in session.scalars(select(Product)):
+            product.title = "spoilt"
+    restored = restore(lived, tmp_path / "b")
+    with lived.begin() as session:
+        assert "spoilt" not in set(session.scalars(select(Product.title)))
+    assert restored.kept_as == "backup_of_before_20261122_093000"
+    former = Ledger(postgres.url(restored.kept_as))
+    with former.begin() as session:
+        assert set(session.scalars(select(Product.title))) == {"spoilt"}
+    former.dispose()
+
+
+def test_an_effect_that_was_open_waits_for_the_owner(lived: Ledger, tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "platform", answers=False)
+    open_account(lived)
+    save_backup(lived, tmp_path / "b")
+    platform.at = {"after_commit": lambda: (_ for _ in ()).throw(KeyboardInterrupt)}
+    with pytest.raises(KeyboardInterrupt):
+        workers(lived).perform(post_intent(), platform.act())
+    assert restore(lived, tmp_path / "b").parked == 1
+    platform.answers = True  # even a platform that could tell is not asked before the owner has looked
+    with pytest.raises(EffectParked, match="empire effects resolve"):
+        workers(lived).perform(post_intent(), platform.act())
+    caps = Caps(10**9, 10**9, 10**9)
+    key = post_intent().key
+    resolve_effect(key, Finding.HAPPENED, ledger=lived, clock=FixedClock(NOON), caps=caps, remote_id="post-1")
+    assert workers(lived).perform(post_intent(), platform.act()).remote_id == "post-1"
+    assert len(platform.posts) == 1
+
+
+def test_a_home_without_the_former_ledger_stands_still_until_the_owner_has_looked(
+    lived: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    piece = plan_piece(lived)
+    save_backup(lived, tmp_path / "b")
+    charges: list[str] = []
+    with lived.begin() as session:
+        day = session.get_one(Piece, piece).day
+        account = session.get_one(Piece, piece).account_id
+    now = CALENDAR.midnight(day) + timedelta(hours=12)
+    restored = restore_ledger(tmp_path / "b", ledger=empty, calendar=CALENDAR, now=now, at=WALL, key_id=None)
+    assert (restored.since, restored.parked) == (False, 1)
+    with pytest.raises(Paused, match="restored from a backup without the ledger"):
+        pay(empty, "pc_9:script", charges)
+    resume_scope("all", ledger=empty)
+    key = f"post:{piece}:{account}"
+    platform = Platform(tmp_path / "platform")
+    intent = post_intent(piece, key=key, account_id=account)
+    with pytest.raises(EffectParked):
+        workers(empty).perform(intent, platform.act(piece))
+    caps = Caps(10**9, 10**9, 10**9)
+    resolve_effect(key, Finding.DID_NOT_HAPPEN, ledger=empty, clock=FixedClock(NOON), caps=caps)
+    workers(empty).perform(intent, platform.act(piece))
+    assert len(platform.posts) == 1
+
+
+# The worker's connection is cut and collected unclosed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_backup_is_consistent_while_the_business_runs_and_so_is_a_restore(lived: Ledger, tmp_path: Path) -> None:
+    charges: list[str] = []
+    ended = threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            with suppress(EmpireError, DBAPIError):  # the connection is cut while the ledger is taken over
+                pay(lived, f"pc_{number}:script", charges, cap=10**9)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        while len(charges) < 20 and worker.is_alive():
+            ended.wait(0.02)
+        save_backup(lived, tmp_path / "b")
+        restore(lived, tmp_path / "b")
+    finally:
+        ended.set()
+        worker.join(timeout=30)
+    with lived.begin() as session:
+        assert imbalances(session) == []
+        told = session.scalars(select(Effect).where(Effect.state.in_([State.SETTLED, State.LOST]))).all()
+        # Whatever was charged is booked, or waits for the owner: nothing is free to be paid for again.
+        open_now = session.scalars(select(Effect.key).where(Effect.epoch == 1, Effect.state == State.COMMITTING)).all()
+    assert len(set(charges)) == len(charges)
+    assert len(told) + len(open_now) >= len(charges)
+
+
+def test_a_backup_of_another_mode_or_installation_is_refused_and_nothing_changes(
+    lived: Ledger, empty: Ledger, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    open_account(lived)
+    save_backup(lived, tmp_path / "b")
+    with empty.begin() as session:
+        session.scalars(select(Installation)).one().mode = "live"
+    with pytest.raises(Misconfigured, match="is a backup of sandbox mode and this ledger is of live mode"):
+        restore(empty, tmp_path / "b")
+    with empty.begin() as session:
+        session.scalars(select(Installation)).one().mode = "sandbox"
+        session.add(Account(account_id=ACCOUNT, platform="youtube", handle="gearlab", display_name="g"))
+    with pytest.raises(Misconfigured, match="of another installation: restore it into an empty EMPIRE_HOME"):
+        restore(empty, tmp_path / "b")
+    with empty.begin() as session:
+        assert session.scalars(select(Installation.installation_id)).one() == "another"
+    with psycopg.connect(postgres.url("postgres")) as server:
+        found = server.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'backup_to_%'").fetchone()
+    assert found == (0,)
+
+
+def test_a_file_that_is_no_backup_is_refused(lived: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="There is no file"):
+        restore(lived, tmp_path / "none")
+    (tmp_path / "words").write_text("no backup")
+    with pytest.raises(BadInput, match="is no backup of a ledger"):
+        restore(lived, tmp_path / "words")
+    with pytest.raises(BadInput, match="choose another name"):
+        save_backup(lived, tmp_path / "words")
+    assert (tmp_path / "words").read_text() == "no backup"
+
+
+def test_credentials_of_another_master_key_are_told_before_anything_changes(
+    lived: Ledger, empty: Ledger, tmp_path: Path
+) -> None:
+    theirs, ours = MasterKey(b"t" * 32), MasterKey(b"o" * 32)
+    Vault(lived, lambda: theirs).save("tiktok:gearlab", {"refresh_token": "secret-of-tiktok"})
+    save_backup(lived, tmp_path / "b")
+    assert b"secret-of-tiktok" not in (tmp_path / "b").read_bytes()
+    assert (tmp_path / "b").stat().st_mode & 0o077 == 0
+    with pytest.raises(Misconfigured, match=f"encrypted with the master key {theirs.key_id}, and this home has"):
+        restore(empty, tmp_path / "b", key_id=ours.key_id)
+    restore(empty, tmp_path / "b", key_id=theirs.key_id)
+    assert Vault(empty, lambda: theirs).load("tiktok:gearlab") == {"refresh_token": "secret-of-tiktok"}
+
+
+def test_a_credential_that_was_renewed_since_stays_the_new_one(lived: Ledger, tmp_path: Path) -> None:
+    key = MasterKey(b"t" * 32)
+    vault = Vault(lived, lambda: key)
+    open_account(lived)
+    vault.save("tiktok:gearlab", {"refresh_token": "first"})
+    save_backup(lived, tmp_path / "b")
+    vault.save("tiktok:gearlab", {"refresh_token": "second"})  # the first one is dead at TikTok by now
+    restore(lived, tmp_path / "b", key_id=key.key_id)
+    assert vault.load("tiktok:gearlab") == {"refresh_token": "second"}
+
+
+def test_the_same_ledger_can_be_restored_twice(lived: Ledger, tmp_path: Path) -> None:
+    open_account(lived)
+    save_backup(lived, tmp_path / "b")
+    first = restore_backup(lived, tmp_path / "b", at=WALL, key_id=None)
+    second = restore_backup(lived, tmp_path / "b", at=WALL + timedelta(seconds=1), key_id=None)
+    assert (first.epoch, second.epoch) == (2, 3)
+    with lived.begin() as session:
+        assert session.scalars(select(Credential)).all() == []
