@@ -6,13 +6,30 @@ must be the same, or the demo fails.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from affiliate_empire.compliance import check_page
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.operations.total_day import DayTotals
+from affiliate_empire.policy import Policy, load_policy
+from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES
+
+# Where each platform's request bears its labels.
+_LABELS_IN_REQUEST: dict[str, dict[str, tuple[str, ...]]] = {
+    "youtube": {
+        "containsSyntheticMedia": ("status", "containsSyntheticMedia"),
+        "hasPaidProductPlacement": ("paidProductPlacementDetails", "hasPaidProductPlacement"),
+    },
+    "tiktok": {
+        "is_aigc": ("post_info", "is_aigc"),
+        "brand_content_toggle": ("post_info", "brand_content_toggle"),
+    },
+    "instagram": {"is_ai_generated": ("is_ai_generated",), "is_paid_partnership": ("is_paid_partnership",)},
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,7 @@ def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> 
     ]
     problems += [f"The ledger has a post the world never saw: {post}." for post in totals.posts if post not in posts]
     problems += [f"The world saw post {post} twice." for post in {p for p in posts if posts.count(p) > 1}]
+    problems += _undisclosed(totals, witness, load_policy())
 
     known_charges = {request for other in elsewhere for request in other.charges}
     charges = {c["request_id"]: int(c["micros"]) for c in witness.charges if c["request_id"] not in known_charges}
@@ -101,3 +119,39 @@ def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> 
                 f"and {dollars(totals.payouts.get(action, 0))} in the ledger."
             )
     return Agreement(len(posts), sum(charges.values()), len(clicks), totals.in_dollars(payouts), problems)
+
+
+def labels_sent(post: Mapping[str, Any]) -> dict[str, bool]:
+    """The labels that a witnessed video's own request set, under the platform's names; one that was left out is false.
+
+    Args:
+        post: of ``/_world/posts``; its ``request`` is what was sent, not what the platform made of it.
+    """
+    body = post["request"]["body"]
+    return {name: _at(body, where) in (True, "true") for name, where in _LABELS_IN_REQUEST[post["platform"]].items()}
+
+
+def _undisclosed(totals: DayTotals, witness: Witness, policy: Policy) -> list[str]:
+    """Posts whose stored request lacks a label or disclosure that the ledger says went out."""
+    problems = []
+    for post in witness.posts:
+        booked = totals.labels.get(post["remote_id"])
+        if booked is None or booked == DRAFT_DISCLOSURES:
+            continue  # not of this day; or labelled in the app, by the person who posted it
+        name = f"{post['platform']} post {post['remote_id']}"
+        if post["platform"] == "blog":
+            problems += [f"The {name} went out so: {reason}" for reason in check_page(post["request"]["body"], policy)]
+            continue
+        sent = labels_sent(post)
+        problems += [
+            f"The {name} was sent without the label {label}."
+            for label in dict.fromkeys([*sent, *booked])
+            if not sent.get(label)
+        ]
+    return problems
+
+
+def _at(document: Any, where: tuple[str, ...]) -> Any:
+    for name in where:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document

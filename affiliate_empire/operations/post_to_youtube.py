@@ -1,4 +1,7 @@
-"""Posting a video on YouTube: private before its slot, with the slot as its time of publication.
+"""Posting a video on YouTube: always private, with its slot as the time at which YouTube makes it public.
+
+After its slot the time is now, which publishes it as soon as it is accepted: a request never asks for "public", and a
+flag that went missing can never mean it.
 
 The handle is the upload session, which itself knows whether it was completed. What the video says is
 ``affiliate_empire.publishing``'s; that it goes up once is ``affiliate_empire.effects``'s.
@@ -90,14 +93,14 @@ class VideoAct:
         assert self._upload is not None and self._media is not None  # noqa: S101, PT018 - asked acts do not prepare
         upload, now = self._upload, self._clock.now()
         size = self._media.path(upload.sha256).stat().st_size
-        publish_at = upload.slot_at if upload.slot_at > now else None
+        publish_at = max(upload.slot_at, now)
         metadata = VideoMetadata(
             title=upload.text.title,
             description=upload.text.description,
             tags=upload.text.tags,
             category_id=_CATEGORY,
             language=_LANGUAGE,
-            privacy_status="public" if publish_at is None else "private",
+            privacy_status=upload.flags.privacy_status,
             publish_at=publish_at,
             contains_synthetic_media=upload.flags.contains_synthetic_media,
             has_paid_product_placement=upload.flags.has_paid_product_placement,
@@ -111,7 +114,7 @@ class VideoAct:
             "title": upload.text.title,
             "description": upload.text.description,
             "disclosures": upload.flags.as_disclosures(),
-            "publish_at": None if publish_at is None else publish_at.isoformat(),
+            "publish_at": publish_at.isoformat(),
             "marker": f"/r/{upload.link.code}",
             "prepared_at": now.isoformat(),
         }
@@ -143,9 +146,7 @@ class VideoAct:
 
     def _receipt(self, handle: dict[str, Any], video: dict[str, Any]) -> Receipt:
         uploaded_at = datetime.fromisoformat(video["snippet"]["publishedAt"])
-        published_at = uploaded_at
-        if handle["publish_at"] is not None:
-            published_at = max(datetime.fromisoformat(handle["publish_at"]), uploaded_at)
+        published_at = max(datetime.fromisoformat(handle["publish_at"]), uploaded_at)
         return Receipt(
             remote_id=video["id"],
             result={

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -40,6 +41,7 @@ class DayTotals:
     pieces: int
     quarantined: dict[str, str]
     posts: dict[str, str] = field(default_factory=dict)  # remote id → platform
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)  # remote id → what the platform was told
     charges: dict[str, int] = field(default_factory=dict)
     lost_micros: list[int] = field(default_factory=list)
     cost_micros: int = 0
@@ -91,6 +93,7 @@ def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
             pieces=len(pieces),
             quarantined={p.piece_id: p.reason or "" for p in pieces if p.status == "quarantined"},
             posts={p.remote_id: p.platform for p in publications},
+            labels={p.remote_id: p.disclosures for p in publications},
             charges={e.remote_id or e.effect_id: e.cost_micros or 0 for e in effects if e.state != "lost"},
             lost_micros=[e.cost_micros or 0 for e in effects if e.state == "lost"],
             cost_micros=sum(e.cost_micros or 0 for e in effects),

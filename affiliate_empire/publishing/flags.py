@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFlags:
-    """YouTube's labels, in its own words (``status``, ``paidProductPlacementDetails``, ``videos.insert``)."""
+    """YouTube's labels, in its own words (``status``, ``paidProductPlacementDetails``, ``videos.insert``).
 
+    There is one privacy: ``publishAt`` needs it, and what is left out of a request YouTube publishes at once.
+    """
+
+    privacy_status: Literal["private"]
     contains_synthetic_media: bool
     has_paid_product_placement: bool
     self_declared_made_for_kids: bool
@@ -29,6 +34,7 @@ def affiliate_video_flags() -> VideoFlags:
     safe one. Subscribers are not rung for each of several videos a day.
     """
     return VideoFlags(
+        privacy_status="private",
         contains_synthetic_media=True,
         has_paid_product_placement=True,
         self_declared_made_for_kids=False,
@@ -75,7 +81,10 @@ def affiliate_tiktok_flags() -> TikTokFlags:
 
 @dataclass(frozen=True, kw_only=True)
 class InstagramFlags:
-    """Instagram's labels, in its own words (``POST /{ig-user}/media``)."""
+    """Instagram's labels, in its own words (``POST /{ig-user}/media``).
+
+    Meta's changelogs name them: ``is_paid_partnership`` of 2026-04-22, ``is_ai_generated`` of 2026-06-22.
+    """
 
     is_ai_generated: bool
     is_paid_partnership: bool

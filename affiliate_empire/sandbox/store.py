@@ -6,6 +6,8 @@ ours needs). Server modules may make tables of their own with ``store.script(DDL
 Shared tables, all times as UTC text of ``clock.stamp`` (fixed width, so they compare as text):
 
 - ``posts``: what the public can see, per ``(platform, remote_id)``; ``public_at`` may lie ahead (scheduled).
+- ``publish_requests``: what a publisher sent, per platform and the handle it got (upload session, publish id,
+  container, page), and the post that came of it.
 - ``views``: increments per post and 10-minute step.
 - ``visits``: people and bots on their way to a link: ``planned → sent → clicked → landed``; ``uncertain`` is a request
   whose reply the world did not live to see.
@@ -35,6 +37,10 @@ CREATE TABLE IF NOT EXISTS posts (
     platform TEXT NOT NULL, remote_id TEXT NOT NULL, account TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL,
     media TEXT NOT NULL, flags TEXT NOT NULL, public_at TEXT NOT NULL, accepted_at TEXT NOT NULL, removed_at TEXT,
     identity TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (platform, remote_id));
+CREATE TABLE IF NOT EXISTS publish_requests (
+    platform TEXT NOT NULL, handle TEXT NOT NULL, request TEXT NOT NULL, remote_id TEXT,
+    PRIMARY KEY (platform, handle));
+CREATE INDEX IF NOT EXISTS publish_requests_post ON publish_requests (platform, remote_id);
 CREATE TABLE IF NOT EXISTS views (
     platform TEXT NOT NULL, remote_id TEXT NOT NULL, step INTEGER NOT NULL, views INTEGER NOT NULL,
     likes INTEGER NOT NULL, comments INTEGER NOT NULL, PRIMARY KEY (platform, remote_id, step)) WITHOUT ROWID;

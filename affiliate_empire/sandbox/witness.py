@@ -43,7 +43,10 @@ def routes(world: World) -> list[BaseRoute]:
 
 
 def posts(world: World) -> list[dict[str, Any]]:
-    """Every post that a platform accepted, scheduled and removed ones included."""
+    """Every post that a platform accepted, scheduled and removed ones included, and the request that made it.
+
+    ``flags`` is what the platform understood, ``request`` what was sent.
+    """
     return [
         {
             "platform": row["platform"],
@@ -56,9 +59,12 @@ def posts(world: World) -> list[dict[str, Any]]:
             "removed_at": row["removed_at"],
             "flags": json.loads(row["flags"]),
             "media": json.loads(row["media"]),
+            "request": json.loads(row["request"] or "null"),
             **world.statistics(row["platform"], row["remote_id"]),
         }
-        for row in world.store.query("SELECT * FROM posts ORDER BY sequence")
+        for row in world.store.query(
+            "SELECT * FROM posts LEFT JOIN publish_requests USING (platform, remote_id) ORDER BY sequence"
+        )
     ]
 
 

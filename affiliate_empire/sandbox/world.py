@@ -118,6 +118,14 @@ class World:
             (vendor, operation, micros, request_id, stamp(self.now()), json.dumps(detail)),
         )
 
+    def keep_request(self, platform: str, handle: str, request: dict[str, Any]) -> None:
+        """Keep what a publisher sent (``raw.raw_request``) under the handle it is answered with."""
+        self.store.execute(
+            "INSERT INTO publish_requests (platform, handle, request) VALUES (?, ?, ?)"
+            " ON CONFLICT (platform, handle) DO UPDATE SET request = excluded.request",
+            (platform, handle, json.dumps(request)),
+        )
+
     def accept_post(
         self,
         platform: str,
@@ -129,6 +137,7 @@ class World:
         media: dict[str, Any],
         public_at: datetime,
         flags: dict[str, Any],
+        handle: str | None = None,
     ) -> None:
         """Take a post to the audience, which sees it from ``public_at`` on. Called again, it edits the post.
 
@@ -136,7 +145,11 @@ class World:
             text: what stands below or in the post, links included: where people look for one.
             media: what can be seen of the file (``duration`` in seconds, ``width``, ``height``…); ``{}`` for a text.
             flags: what the publisher declared (``containsSyntheticMedia``…), as the platform names it.
+            handle: of the request that this came of (``keep_request``).
         """
+        self.store.execute(
+            "UPDATE publish_requests SET remote_id = ? WHERE platform = ? AND handle = ?", (remote_id, platform, handle)
+        )
         self.market.accept(
             platform, account, remote_id, title=title, text=text, media=media, public_at=public_at, flags=flags
         )

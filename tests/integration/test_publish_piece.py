@@ -106,7 +106,8 @@ def test_a_video_after_its_slot_is_public_at_once(world: RunningWorld, business:
 
     published_once(world, business, publication)
     (post,) = world.witness("posts")
-    assert post["flags"]["privacyStatus"] == "public"
+    assert post["flags"]["privacyStatus"] == "private"  # until publishAt, which is now
+    assert post["public"]
     assert datetime.fromisoformat(post["public_at"]) == after(90) == publication.published_at
 
 

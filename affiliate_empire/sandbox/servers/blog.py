@@ -92,6 +92,7 @@ def notice(world: World) -> None:
     with world.store.transaction():
         for slug, source in live.items():
             front, text = front_matter(source)
+            world.keep_request(PLATFORM, slug, {"commit": head, "body": source})
             world.accept_post(
                 PLATFORM,
                 front.get("account", PLATFORM),
@@ -101,6 +102,7 @@ def notice(world: World) -> None:
                 media={},
                 public_at=world.now(),
                 flags={**{key: value for key, value in front.items() if key != "title"}, "commit": head},
+                handle=slug,
             )
         for slug, row in known.items():
             if slug not in live and row["removed_at"] is None:

@@ -29,6 +29,7 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
@@ -210,6 +211,7 @@ class _Instagram:
                 stamp(now) if fetched.arrived else None, json.dumps(fetched.media), fetched.failure,
             ),
         )  # fmt: skip
+        self.world.keep_request(PLATFORM, container_id, await raw_request(request))
         answer = {"id": container_id}
         if "upload_type" in wish:
             version = request.path_params["version"]
@@ -376,6 +378,7 @@ class _Instagram:
                 "share_to_feed": wish.get("share_to_feed", True),
                 "container_id": row["container_id"],
             },
+            handle=row["container_id"],
         )
 
     async def publishing_limit(self, request: Request) -> Response:

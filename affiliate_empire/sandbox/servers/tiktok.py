@@ -29,6 +29,7 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
@@ -93,6 +94,7 @@ class _Call:
     scopes: tuple[str, ...]  # any one of them
     per_minute: int
     parameters: frozenset[str] = frozenset()
+    begins: bool = False  # a publish, whose request is kept
 
 
 def routes(world: World) -> list[BaseRoute]:
@@ -102,8 +104,8 @@ def routes(world: World) -> list[BaseRoute]:
     publish, both = "/tiktok/v2/post/publish", ("video.publish", "video.upload")
     calls = {
         f"{publish}/creator_info/query/": _Call(tiktok.creator_info, ("video.publish",), 20),
-        f"{publish}/video/init/": _Call(tiktok.start_post, ("video.publish",), 6),
-        f"{publish}/inbox/video/init/": _Call(tiktok.start_draft, ("video.upload",), 6),
+        f"{publish}/video/init/": _Call(tiktok.start_post, ("video.publish",), 6, begins=True),
+        f"{publish}/inbox/video/init/": _Call(tiktok.start_draft, ("video.upload",), 6, begins=True),
         f"{publish}/status/fetch/": _Call(tiktok.status, both, 30),
         "/tiktok/v2/video/query/": _Call(tiktok.query, ("video.list",), 600, frozenset({"fields"})),
     }
@@ -191,6 +193,8 @@ class _TikTok:
                 if unknown := set(request.query_params) - call.parameters:
                     raise _invalid(f"Unknown parameters: {', '.join(sorted(unknown))}")
                 data = call.answer(request, await _body(request))
+                if call.begins:
+                    self.world.keep_request(PLATFORM, data["publish_id"], await raw_request(request))
             except Refused as refusal:
                 return _envelope({}, refusal.code, refusal.message, refusal.status)
             return _envelope(data)
@@ -386,6 +390,7 @@ class _TikTok:
             media=media,
             public_at=public_at,
             flags=flags,
+            handle=row["publish_id"],
         )
         if info.get("privacy_level", "PUBLIC_TO_EVERYONE") != "PUBLIC_TO_EVERYONE":
             self.world.retract_post(PLATFORM, post_id)  # taken, and never seen by this world's public

@@ -29,6 +29,7 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
@@ -239,6 +240,7 @@ class _YouTube:
             "INSERT INTO youtube_sessions VALUES (?, ?, ?, ?, ?, 0, NULL, ?)",
             (upload_id, json.dumps(resource), ",".join(parts), int(notify), size, stamp(self.world.now())),
         )
+        self.world.keep_request(PLATFORM, upload_id, await raw_request(request))
         location = (
             f"{self.world.base_url}{request.url.path}?{urlencode([*query.multi_items(), ('upload_id', upload_id)])}"
         )
@@ -355,6 +357,7 @@ class _YouTube:
                 "duplicate_of": earlier[0]["video_id"] if earlier else None,
                 "sha256": sha256,
             },
+            handle=session["upload_id"],
         )
         hidden = status["privacyStatus"] == "private" and "publishAt" not in status
         if rejection or failure or hidden:
