@@ -134,9 +134,6 @@ class Settings(BaseSettings):
     tiktok_client_key: str | None = Field(default=None, repr=False)
     tiktok_client_secret: SecretStr | None = None
     tiktok_refresh_token: SecretStr | None = Field(default=None, description="the first one; later ones are stored")
-    tiktok_route: Literal["direct", "inbox"] = Field(
-        default="direct", description="direct: posted by the API (audited clients); inbox: a draft that a person posts"
-    )
     instagram_user_id: str | None = Field(default=None, repr=False)
     instagram_access_token: SecretStr | None = None
     media_public_url: str | None = Field(

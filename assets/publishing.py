@@ -76,7 +76,7 @@ def publications(
 
     posters: dict[str, Poster] = {
         "youtube": YouTubePoster(youtube, clock=clock, media=media, policy=policy),
-        "tiktok": TikTokPoster(tiktok, clock=clock, media=media, policy=policy, route=settings.tiktok_route),
+        "tiktok": TikTokPoster(tiktok, clock=clock, media=media, policy=policy, handoff=settings.home_path / "handoff"),
         "instagram": InstagramPoster(
             instagram, clock=clock, media=media, policy=policy, media_public_url=settings.media_public_url
         ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from affiliate_empire.cli.console import JsonFlag, open_ledger, out
+from affiliate_empire.publishing.flags import ROUTES
 from affiliate_empire.settings import Settings
 
 app = typer.Typer(help="The accounts that the business posts on.", no_args_is_help=True)
@@ -34,3 +36,15 @@ def show(as_json: JsonFlag = False) -> None:
         )
         table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", may_post)
     out.print(table if rows else "There is no account yet: run `empire demo`.")
+
+
+@app.command("route")
+def route(
+    account: Annotated[str, typer.Argument(help="tiktok:HANDLE")],
+    way: Annotated[str, typer.Argument(help=" or ".join(ROUTES), metavar="ROUTE")],
+) -> None:
+    """Choose how a TikTok account's posts get there: by the API, as drafts in the app, or as files to post by hand."""
+    from affiliate_empire.operations.choose_route import choose_route
+
+    choose_route(account, way, ledger=open_ledger(Settings()))
+    out.print(f"{account} posts by the route {way} from now on.")

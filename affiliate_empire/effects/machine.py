@@ -623,12 +623,12 @@ class Effects:
 
     def _park(self, session: Session, effect: Effect, verdict: StillUnknown) -> str:
         where = verdict.look_at or f"{effect.vendor}, account {effect.account_id or '-'}"
-        message = (
+        message = verdict.request or (
             f"Nobody can say whether {effect.key} happened: look at {where}, then tell with `empire effects resolve "
             f"{effect.effect_id}`."
         )
         _set(effect, State.UNKNOWN, message)
-        _alert(session, effect, "parked", message, self.clock.now())
+        _alert(session, effect, "handed over" if verdict.request else "parked", message, self.clock.now())
         return message
 
     def _closed(self, deadline_at: datetime | None) -> bool:

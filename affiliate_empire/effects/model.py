@@ -109,9 +109,13 @@ class Gone:
 
 @dataclass(frozen=True)
 class StillUnknown:
-    """The handle cannot say (a listing never proves absence). ``look_at`` tells the owner where to look."""
+    """The handle cannot say (a listing never proves absence). ``look_at`` tells the owner where to look.
+
+    ``request`` is what the owner is asked instead where it is the owner who carries it out: one sentence.
+    """
 
     look_at: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import or_, select
 
@@ -20,10 +21,18 @@ class Finding(StrEnum):
 
     HAPPENED = "happened"
     DID_NOT_HAPPEN = "did_not_happen"
+    GIVEN_UP = "given_up"  # it did not happen, and it shall not
 
 
 def resolve_effect(
-    name: str, finding: Finding, *, ledger: Ledger, clock: Clock, caps: Caps, remote_id: str | None = None
+    name: str,
+    finding: Finding,
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    caps: Caps,
+    remote_id: str | None = None,
+    result: dict[str, Any] | None = None,
 ) -> State:
     """Record what the owner found; returns the state the effect is in now.
 
@@ -34,6 +43,7 @@ def resolve_effect(
     Args:
         name: the effect's id or its key.
         remote_id: the vendor's id of the post or job; needed for one that happened.
+        result: what it came to, where more is known than its handle says.
 
     Raises:
         BadInput: there is no such open effect, or the id is missing.
@@ -63,6 +73,13 @@ def resolve_effect(
             budgets.release(session, effect)
             effect.handle = None
             effect.state = State.INTENDED
+        elif finding is Finding.GIVEN_UP:
+            quotas.free(session, effect)
+            budgets.release(session, effect)
+            effect.state = State.REFUSED
+            effect.error = f"{effect.key} was given up by hand."
+            effect.result = {"refused": "content"}
+            effect.settled_at = clock.now()
         elif remote_id and effect.handle == {}:
             effect.handle = Accepted(remote_id).handle
             effect.state = State.UNKNOWN
@@ -70,6 +87,7 @@ def resolve_effect(
             lost = effect.kind == EffectKind.BOUNDED_REPEAT
             effect.state = State.LOST if lost else State.SETTLED
             effect.remote_id = remote_id
+            effect.result = result
             effect.cost_micros = effect.max_cost_micros if lost else 0
             effect.settled_at = clock.now()
             session.flush()

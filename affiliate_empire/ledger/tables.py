@@ -80,6 +80,8 @@ class Account(Base):
     display_name: Mapped[str]
     niche: Mapped[str | None]  # None: any niche
     status: Mapped[str] = mapped_column(default="active")  # active | restricted
+    # How its posts get there: direct | inbox | package (publishing.flags.ROUTES; only TikTok has more than one).
+    route: Mapped[str] = mapped_column(default="direct", server_default="direct")
     created_at: Mapped[datetime] = _created_at()
 
 

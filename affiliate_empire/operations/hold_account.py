@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Pause
 from affiliate_empire.operations.alerts import raise_alert
-from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected
+from affiliate_empire.publishing.flags import ROUTES
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, RouteClosed
 
 
 def hold_account(
@@ -36,16 +37,27 @@ def hold_account(
     with ledger.begin() as session:
         pause = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
         is_news = session.scalars(pause.on_conflict_do_nothing().returning(Pause.scope)).all()
+        account = session.get_one(Account, account_id)
         if isinstance(refusal, AccountRestricted):
-            session.get_one(Account, account_id).status = "restricted"
+            account.status = "restricted"
+        others = " or ".join(ROUTES[ROUTES.index(account.route) + 1 :])
+    then = "when that is done, lift it"
+    if isinstance(refusal, RouteClosed) and others:
+        then = f"or choose its route with `empire accounts route {account_id}` and {others}; then lift the pause"
     if is_news:
         raise_alert(
             "account held",
             account_id,
             at,
             severity="high",
-            subject=f"{account_id}: {'restricted' if isinstance(refusal, AccountRestricted) else 'access rejected'}",
-            message=f"{account_id} is paused ({reason}): when that is done, lift it with `empire resume {scope}`.",
+            subject=f"{account_id}: {_what(refusal)}",
+            message=f"{account_id} is paused ({reason}): {then} with `empire resume {scope}`.",
             at=at,
             ledger=ledger,
         )
+
+
+def _what(refusal: AccountRestricted | CredentialsRejected) -> str:
+    if isinstance(refusal, AccountRestricted):
+        return "restricted"
+    return "this route is closed" if isinstance(refusal, RouteClosed) else "access rejected"

@@ -1,4 +1,5 @@
-"""Posting a video on TikTok, at its slot: directly, or as a draft that a person finishes in the app.
+"""Posting a video on TikTok, at its slot, by the account's route: directly, or as a draft that a person finishes in
+the app; what a person is to post by hand from beginning to end is ``operations.hand_over``'s.
 
 The handle is a publish id and the address that takes the video's bytes; the publish id's own status says what became of
 it. TikTok publishes once it has every byte, so that is when the post is settled: processing and moderation take from a
@@ -7,47 +8,41 @@ minute to hours, and the post's id comes after them (``operations.find_tiktok_po
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, NoReturn
 
 from affiliate_empire.compliance import check_description
 from affiliate_empire.effects import Act, Failed, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.hand_over import HandOver, Package, package_standing
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, affiliate_tiktok_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.accounts import PerAccount
-from affiliate_empire.vendors.errors import AccountRestricted, ReplyLost, VendorError, VendorRefused
+from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, RouteClosed, VendorError, VendorRefused
 from affiliate_empire.vendors.tiktok import UPLOAD_LIFE, PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
-
-Route = Literal["direct", "inbox"]
 
 
 class TikTokPoster:
-    """Posts on the piece's account.
+    """Posts on the piece's account, by that account's route (``publishing.flags.ROUTES``).
 
     Args:
-        route: ``direct``: TikTok posts it with our labels (audited clients only); ``inbox``: it becomes a draft, and
-            caption and labels are left to the person who posts it.
+        handoff: where files for a person are laid.
     """
 
     def __init__(
-        self,
-        tiktok: PerAccount[TikTokClient],
-        *,
-        clock: Clock,
-        media: MediaStore,
-        policy: Policy,
-        route: Route = "direct",
+        self, tiktok: PerAccount[TikTokClient], *, clock: Clock, media: MediaStore, policy: Policy, handoff: Path
     ) -> None:
         self._tiktok = tiktok
         self._clock = clock
         self._media = media
         self._policy = policy
-        self._route: Route = route
+        self._handoff = handoff
 
     def compose(self, material: Material) -> Composed:
         sha256 = material.video_sha256()
@@ -55,13 +50,16 @@ class TikTokPoster:
             material.script(), hub_url=material.hub_url, link_url=material.link_url, policy=self._policy
         )
         refuse_undisclosed(check_description(text.caption, self._policy))
+        if material.account.route == "package":
+            package = Package.of(material, text.title, text.caption, sha256)
+            return Composed(HandOver(self._handoff, self._clock, self._media, package), package.looks())
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
-        post = _Post(self._route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
+        post = _Post(material.account.route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
         tiktok = self._tiktok.of(material.account.account_id)
         return Composed(TikTokAct(tiktok, self._clock, self._media, post), post.looks())
 
     def asking(self, account_id: str) -> Act:
-        return TikTokAct(self._tiktok.of(account_id), self._clock, None, None)
+        return _Asking(lambda: self._tiktok.of(account_id), self._clock)
 
     def url(self, remote_id: str, account_id: str) -> str:
         return self._tiktok.of(account_id).url(remote_id)
@@ -71,7 +69,7 @@ class TikTokPoster:
 class _Post:
     """A video as it goes out."""
 
-    route: Route
+    route: str
     text: CaptionText
     flags: TikTokFlags
     sha256: str
@@ -93,6 +91,25 @@ class _Post:
         }
 
 
+class _Asking:
+    """Asks a handle of either kind; what was handed to a person needs no client, and its account may have none."""
+
+    def __init__(self, client: Callable[[], TikTokClient], clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    def prepare(self) -> NoReturn:
+        raise NotImplementedError("this act is only asked")
+
+    def commit(self, handle: dict[str, Any]) -> NoReturn:
+        raise NotImplementedError("this act is only asked")
+
+    def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        if "package" in handle:
+            return package_standing(handle, self._clock.now())
+        return TikTokAct(self._client(), self._clock, None, None).reconcile(handle)
+
+
 class TikTokAct:
     """A video on TikTok. The handle's publish id is published at most once, with its last byte.
 
@@ -112,11 +129,16 @@ class TikTokAct:
         assert self._post is not None and self._media is not None  # noqa: S101, PT018 - asked acts do not prepare
         post, size = self._post, self._media.path(self._post.sha256).stat().st_size
         username = ""
-        if post.route == "direct":
-            info, username = self._post_info(post)
-            upload = self._tiktok.start_post(info, size)
-        else:
-            upload = self._tiktok.start_draft(size)
+        try:
+            if post.route == "direct":
+                info, username = self._post_info(post)
+                upload = self._tiktok.start_post(info, size)
+            else:
+                upload = self._tiktok.start_draft(size)
+        except CredentialsRejected as error:
+            if error.code != "scope_not_authorized":
+                raise
+            raise RouteClosed(str(error), vendor=error.vendor, code=error.code) from error
         self._received = 0
         return {
             "publish_id": upload.publish_id,
@@ -136,9 +158,9 @@ class TikTokAct:
         """What to ask for, within what the creator may choose at this moment; and the creator's name."""
         creator, flags = self._tiktok.fetch_creator_info(), post.flags
         if flags.privacy_level not in creator.privacy_levels:
-            raise AccountRestricted(
+            raise RouteClosed(
                 f"TikTok does not offer {creator.username} the audience {flags.privacy_level}: make the account public "
-                "in TikTok's settings, or set EMPIRE_TIKTOK_ROUTE=inbox.",
+                "in TikTok's settings, or take another route.",
                 vendor="tiktok",
                 code="privacy_level_option_mismatch",
             )

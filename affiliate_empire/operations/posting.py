@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from affiliate_empire.content.script import Script
@@ -23,6 +24,7 @@ class Material:
     Attributes:
         hub_url: the account's hub page, ``https://…/h/{handle}``.
         link_url: the piece's tracking link, ``https://…/r/{code}``.
+        closes_at: when the day's posting window closes: from then on it is not posted any more.
         artifacts: what was made for the piece, by step; only what exists.
     """
 
@@ -32,6 +34,7 @@ class Material:
     link: Link
     hub_url: str
     link_url: str
+    closes_at: datetime
     artifacts: Mapping[str, Artifact]
 
     def script(self) -> Script:

@@ -120,6 +120,7 @@ def publish_piece(
             link=link,
             hub_url=f"{base}/h/{account.handle}",
             link_url=f"{base}/r/{link.code}",
+            closes_at=closes,
             artifacts={artifact.step: artifact for artifact in made},
         )
     )

@@ -42,6 +42,10 @@ def affiliate_video_flags() -> VideoFlags:
     )
 
 
+# How a TikTok account's posts get there, from the least work for a person to the most: posted by the API; as a draft in
+# the creator's inbox; as files that a person posts. Other platforms post directly.
+ROUTES = ("direct", "inbox", "package")
+
 # What stands with a draft that was handed to a person: no label is set before that person posts it.
 DRAFT_DISCLOSURES = {"left_to_the_person_who_posts": True}
 

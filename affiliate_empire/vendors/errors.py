@@ -8,6 +8,7 @@ Tree::
     └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
         ├── ContentRefused     what was asked for, not who asks: other content, or another vendor, may be accepted
         ├── CredentialsRejected   who asks: the key or grant is not accepted; with a new one the same may be sent
+        │   └── RouteClosed        how it was asked: what was granted does not cover it; by another route it may be sent
         ├── AccountRestricted  who asks: the platform does not let this account post
         └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
 
@@ -69,6 +70,10 @@ class ContentRefused(VendorRefused):
 
 class CredentialsRejected(VendorRefused):
     """The key, token or grant is not accepted. The message names what is to be renewed."""
+
+
+class RouteClosed(CredentialsRejected):
+    """What was granted does not cover this way of posting. The owner chooses another one; nothing changes by itself."""
 
 
 class AccountRestricted(VendorRefused):

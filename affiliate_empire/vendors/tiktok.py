@@ -23,6 +23,7 @@ from affiliate_empire.vendors.errors import (
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
+    RouteClosed,
     VendorError,
     VendorRefused,
     VendorUnavailable,
@@ -44,11 +45,12 @@ _QUOTA = {
     "reached_active_user_cap": "the client's active creators of 24 hours are used up",
 }
 _BANNED = "spam_risk_user_banned_from_posting"
-_OF_TOKEN = ("scope_not_authorized", "access_token_invalid")
+_OF_ROUTE = ("unaudited_client_can_only_post_to_private_accounts", "privacy_level_option_mismatch")
 _REMEDIES = {  # of the account, or of its token: the same post may be sent when that is done
-    "unaudited_client_can_only_post_to_private_accounts": "the client is not audited: set EMPIRE_TIKTOK_ROUTE=inbox, "
-    "or have the client audited at developers.tiktok.com",
-    "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings",
+    "unaudited_client_can_only_post_to_private_accounts": "the client is not audited and may not post publicly: have "
+    "it audited at developers.tiktok.com, or take another route",
+    "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings, "
+    "or take another route",
     "scope_not_authorized": "the grant lacks a scope (video.publish, video.upload, video.list): connect the account "
     "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
     "access_token_invalid": "the access token is rejected: put a new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
@@ -349,7 +351,7 @@ class TikTokClient:
                 code=code,
             )
         if code in _REMEDIES:
-            kind = CredentialsRejected if code in _OF_TOKEN else AccountRestricted
+            kind = RouteClosed if code in _OF_ROUTE else CredentialsRejected
             return kind(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
         return VendorRefused(f"TikTok refused the call ({code}): {message}", vendor=_VENDOR, code=code)
 

@@ -20,6 +20,7 @@ from affiliate_empire.vendors.errors import (
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
+    RouteClosed,
     VendorError,
     VendorRefused,
     VendorUnavailable,
@@ -326,8 +327,8 @@ def test_a_post_that_breaks_a_rule(
     shared_client: TikTokClient, video: Path, changes: dict[str, Any], code: str
 ) -> None:
     error = refusal(lambda: begin(shared_client, video, **changes))
-    of_the_account = code == "privacy_level_option_mismatch"
-    assert (type(error), error.code) == (AccountRestricted if of_the_account else VendorRefused, code)
+    of_the_route = code == "privacy_level_option_mismatch"
+    assert (type(error), error.code) == (RouteClosed if of_the_route else VendorRefused, code)
 
 
 def test_the_longest_caption_is_taken(shared_client: TikTokClient, video: Path) -> None:
@@ -340,7 +341,8 @@ def test_an_unaudited_client_posts_for_nobody_but_the_creator(
     world.store.save_fact("tiktok.unaudited", "1")
     error = refusal(lambda: begin(client, video))
     assert error.code == "unaudited_client_can_only_post_to_private_accounts"
-    assert "EMPIRE_TIKTOK_ROUTE=inbox" in str(error)
+    assert type(error) is RouteClosed
+    assert "take another route" in str(error)
     world.store.save_fact("tiktok.private", "1")
     assert client.fetch_creator_info().privacy_levels[0] == "FOLLOWER_OF_CREATOR"
     hidden = publish(client, video, privacy_level="SELF_ONLY", brand_content_toggle=False)
@@ -585,7 +587,7 @@ def test_an_access_token_that_ran_out_is_renewed_once(world: RunningWorld, video
         (403, "reached_active_user_cap", QuotaExhausted),
         (429, "rate_limit_exceeded", VendorUnavailable),
         (500, "internal_error", VendorUnavailable),
-        (403, "unaudited_client_can_only_post_to_private_accounts", AccountRestricted),
+        (403, "unaudited_client_can_only_post_to_private_accounts", RouteClosed),
         (403, "url_ownership_unverified", VendorRefused),
         (200, "some_new_code", VendorRefused),
     ],

@@ -124,7 +124,13 @@ class Business:
         policy = load_policy()
         self.posters: dict[str, Poster] = {
             "youtube": YouTubePoster(always(self.youtube), clock=self.clock, media=self.media, policy=policy),
-            "tiktok": TikTokPoster(always(self.tiktok), clock=self.clock, media=self.media, policy=policy),
+            "tiktok": TikTokPoster(
+                always(self.tiktok),
+                clock=self.clock,
+                media=self.media,
+                policy=policy,
+                handoff=Path(self.home) / "handoff",
+            ),
             "instagram": InstagramPoster(
                 always(self.instagram), clock=self.clock, media=self.media, policy=policy, media_public_url=None
             ),

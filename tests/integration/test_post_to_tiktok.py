@@ -14,21 +14,23 @@ import pytest
 from sqlalchemy import select, update
 
 from affiliate_empire.effects import EffectParked, Paused, State, WindowClosed
+from affiliate_empire.effects.switches import resume_scope
+from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Artifact, Credential, Effect, Link, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Account, Alert, Artifact, Credential, Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
+from affiliate_empire.operations.choose_route import choose_route
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
-from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import (
-    AccountRestricted,
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
+    RouteClosed,
     VendorUnavailable,
 )
 from affiliate_empire.vendors.tiktok import is_publish_id
@@ -66,6 +68,18 @@ def video(business: Business, tmp_path: Path) -> str:
 def add_reel(business: Business, folder: Path, *, seed: int = 0, padding: int = 0, **more: Any) -> str:
     path = write_video(folder / f"reel{seed}.mp4", size=(360, 640), rate=30, seed=seed, padding=padding)
     return add_video(business, path, platform="tiktok", **more)
+
+
+def take_route(business: Business, route: str) -> None:
+    choose_route("tiktok:gearlab", route, ledger=business.ledger)
+
+
+@pytest.mark.parametrize(
+    ("account", "route"), [("tiktok:gearlab", "browser"), ("youtube:gearlab", "inbox"), ("tiktok:nobody", "inbox")]
+)
+def test_a_route_that_cannot_be_is_not_chosen(business: Business, account: str, route: str) -> None:
+    with pytest.raises(BadInput):
+        choose_route(account, route, ledger=business.ledger)
 
 
 def rows(ledger: Ledger, table: Any) -> list[Any]:
@@ -368,11 +382,43 @@ def test_a_full_day_is_known_before_anything_is_sent(world: RunningWorld, busine
 
 def test_an_account_that_is_private_is_not_posted_to(world: RunningWorld, business: Business, video: str) -> None:
     world.store.save_fact("tiktok.private", "1")
-    with pytest.raises(AccountRestricted, match="EMPIRE_TIKTOK_ROUTE=inbox"):
+    with pytest.raises(RouteClosed, match="make the account public"):
         business.publish(video)
-    with pytest.raises(Paused, match="EMPIRE_TIKTOK_ROUTE=inbox"):
+    with pytest.raises(Paused, match="take another route"):
         business.publish(video)
     assert world.witness("posts") == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"tiktok.unaudited": "1"}, "unaudited_client_can_only_post_to_private_accounts"),
+        ({"tiktok.scopes": "video.upload,video.list"}, "scope_not_authorized"),
+    ],
+    ids=["unaudited", "no-scope"],
+)
+def test_a_closed_route_holds_the_account_until_its_owner_chooses_another(
+    world: RunningWorld, business: Business, video: str, facts: dict[str, str], code: str
+) -> None:
+    for name, value in facts.items():
+        world.store.save_fact(name, value)
+    with pytest.raises(RouteClosed) as closed:
+        business.publish(video)
+    assert closed.value.code == code
+    with pytest.raises(Paused):
+        business.publish(video)
+    with business.ledger.begin() as session:
+        account = session.get_one(Account, "tiktok:gearlab")
+        assert (account.route, account.status) == ("direct", "active")  # neither changed nor restricted
+    (alert,) = rows(business.ledger, Alert)
+    assert "`empire accounts route tiktok:gearlab` and inbox or package" in alert.message
+    assert "`empire resume account:tiktok:gearlab`" in alert.message
+    assert world.witness("posts") == []
+
+    take_route(business, "inbox")
+    resume_scope("account:tiktok:gearlab", ledger=business.ledger)
+    assert business.publish(video).disclosures == {"left_to_the_person_who_posts": True}
+    published_once(world, business)
 
 
 def test_a_video_longer_than_the_creator_may_post(world: RunningWorld, business: Business, video: str) -> None:
@@ -464,9 +510,7 @@ def test_no_secret_shows(
 
 # ---------------------------------------------------------------- drafts
 def test_a_draft_is_a_publication_that_a_person_completes(world: RunningWorld, business: Business, video: str) -> None:
-    business.posters["tiktok"] = TikTokPoster(
-        business.tiktok, clock=business.clock, media=business.media, policy=load_policy(), route="inbox"
-    )
+    take_route(business, "inbox")
     world.store.save_fact("tiktok.unaudited", "1")
     world.store.save_fact("tiktok.scopes", "video.upload,video.list")
     publication = business.publish(video)
