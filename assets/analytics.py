@@ -13,10 +13,12 @@ import pandas as pd
 import pandera.pandas as pa
 
 from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications
+from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import from_micros
 from affiliate_empire.lake import Lake
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.audit_day import budgets_looked_at, spend_beyond_caps, unbalanced_books
 from affiliate_empire.operations.export import (
     export_clicks,
@@ -25,6 +27,7 @@ from affiliate_empire.operations.export import (
     export_platform_metrics,
 )
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
+from affiliate_empire.operations.finish_youtube_videos import finish_youtube_videos
 from affiliate_empire.operations.save_mart import save_mart
 from affiliate_empire.operations.sync_conversions import sync_conversions
 from affiliate_empire.operations.sync_metrics import MetricsReader, sync_metrics
@@ -61,6 +64,8 @@ _OWNERS = ["team:growth"]
 def platform_metrics(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
+    effects: dg.ResourceParam[Effects],
+    media: dg.ResourceParam[MediaStore],
     youtube: dg.ResourceParam[PerAccount[YouTubeClient]],
     youtube_analytics: dg.ResourceParam[PerAccount[YouTubeAnalyticsClient]],
     tiktok: dg.ResourceParam[PerAccount[TikTokClient]],
@@ -72,11 +77,19 @@ def platform_metrics(
     """What platforms counted, with the definition of the count. One row per publication and observation; free.
 
     Observed anew while it is that day; a past day returns what was observed on it. An account that cannot be read is
-    among the problems and leaves the others their rows; shares and watch time come days late.
+    among the problems and leaves the others their rows; shares and watch time come days late. On the way YouTube's
+    videos are given their covers, once they are processed.
     """
     problems: list[str] = []
     with failing_clearly():
         if settings.calendar.day_of(clock.now()) in days_of(context):
+
+            def finish_videos(account_id: str) -> int:
+                client = youtube.of(account_id)
+                return finish_youtube_videos(
+                    account_id, ledger=ledger, effects=effects, youtube=client, media=media, clock=clock
+                )
+
             readers: dict[str, PerAccount[MetricsReader]] = {
                 "youtube": youtube, "tiktok": tiktok, "instagram": instagram,
             }  # fmt: skip
@@ -91,7 +104,7 @@ def platform_metrics(
                 analytics=youtube_analytics,
                 clock=clock,
                 policy=policy,
-                before={"tiktok": find_posts},
+                before={"youtube": finish_videos, "tiktok": find_posts},
             ).problems
         frames = {
             str(each): export_platform_metrics(each, ledger=ledger, calendar=settings.calendar)

@@ -178,19 +178,24 @@ def _fallen(
         if state.standing in _STANDING:
             continue
         what = "is gone" if state.standing == "gone" else f"was rejected ({state.reason or 'no reason given'})"
-        where = _APP.get(publication.platform, publication.platform)
-        problem = f"The post {publication.url} of {publication.account_id} {what}: look at it in {where}."
-        raise_alert(
-            publication.publication_id,
-            what,
-            severity="high",
-            subject="a published post does not stand",
-            message=problem,
-            at=now,
-            ledger=ledger,
-        )
-        problems.append(problem)
+        problems.append(tell_of_fallen(publication, what, now, ledger))
     return problems
+
+
+def tell_of_fallen(publication: Publication, what: str, now: datetime, ledger: Ledger) -> str:
+    """Tell the owner, once, that a post does not stand; returns the sentence."""
+    where = _APP.get(publication.platform, publication.platform)
+    problem = f"The post {publication.url} of {publication.account_id} {what}: look at it in {where}."
+    raise_alert(
+        publication.publication_id,
+        what,
+        severity="high",
+        subject="a published post does not stand",
+        message=problem,
+        at=now,
+        ledger=ledger,
+    )
+    return problem
 
 
 def _unread(source: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:

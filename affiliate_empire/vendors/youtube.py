@@ -291,6 +291,27 @@ class YouTubeClient:
             return Expired()
         raise self._error(response)
 
+    # ------------------------------------------------------------------ cover
+    def set_thumbnail(self, video_id: str, path: Path) -> None:
+        """Give a video its cover, a JPEG of up to 50 MB; doing it again changes nothing.
+
+        A Short takes one when its processing is complete (YouTube, since 2026-11-03). Costs 50 of the day's units.
+
+        Raises:
+            VendorRefused: the picture is not accepted, or the channel may not set covers.
+            QuotaExhausted: the project's units of the day are used up.
+            VendorUnavailable: try again later.
+        """
+        response = self._send(
+            "POST",
+            f"{self._base_url}/upload/youtube/v3/thumbnails/set",
+            params={"videoId": video_id, "uploadType": "media"},
+            headers={"Content-Type": "image/jpeg"},
+            content=path.read_bytes(),
+        )
+        if response.status_code != 200:
+            raise self._error(response)
+
     # ------------------------------------------------------------------ reads
     def fetch_counts(self, video_ids: Sequence[str]) -> dict[str, PostCounts]:
         """Counters by video id; a video that YouTube does not return (deleted, rejected) is missing from the result."""
@@ -443,10 +464,10 @@ class YouTubeClient:
 def _standing(video: VideoState | None) -> PostState:
     if video is None:
         return PostState("gone")
-    if video.upload_status == "uploaded" or video.privacy_status == "private":
-        return PostState("processing")
-    if video.upload_status == "processed":
-        return PostState("public")
+    if video.upload_status in ("uploaded", "processed"):
+        processing = video.upload_status == "uploaded" or video.privacy_status == "private"
+        return PostState("processing" if processing else "public")
+    # Also while it is private: what failed in processing never becomes public.
     return PostState("rejected", f"{video.upload_status}: {video.reason or 'no reason given'}")
 
 

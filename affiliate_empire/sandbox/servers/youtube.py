@@ -47,6 +47,8 @@ INSERTS_PER_DAY = 100
 SEARCHES_PER_DAY = 100
 STATS_PER_DAY = 10_000
 UNITS_PER_DAY = 10_000
+THUMBNAIL_UNITS = 50
+THUMBNAIL_BYTES = 50 * 1024 * 1024
 CHANNEL_UPLOADS_PER_24H = 15  # YouTube publishes no number; integrators report about this for young channels
 TOKEN_SECONDS = 3599
 SESSION_LIFE = timedelta(days=7)
@@ -144,6 +146,7 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/google_oauth/token", youtube.token, methods=["POST"]),
         Route("/youtube/upload/youtube/v3/videos", guarded(youtube.start), methods=["POST"]),
         Route("/youtube/upload/youtube/v3/videos", guarded(youtube.take_bytes), methods=["PUT"]),
+        Route("/youtube/upload/youtube/v3/thumbnails/set", guarded(youtube.set_thumbnail), methods=["POST"]),
         Route("/youtube/shorts/{video_id}", youtube.watch, methods=["GET"]),
         Route("/youtube/files/{video_id}.mp4", youtube.file, methods=["GET"]),
         Route(f"{api}/videos", guarded(youtube.list_videos), methods=["GET"]),
@@ -192,18 +195,19 @@ class _YouTube:
         if kind != "Bearer" or row is None or instant(row["expires_at"]) <= self.world.now():
             raise Refused(401, "authError", "Invalid Credentials")
 
-    def _spend(self, bucket: str, limit: int) -> None:
-        """Take one call from a bucket of the project's day, which begins at midnight Pacific."""
+    def _spend(self, bucket: str, limit: int, units: int = 1) -> None:
+        """Take a call's units from a bucket of the project's day, which begins at midnight Pacific."""
         day = self.world.now().astimezone(_PACIFIC).date().isoformat()
         with self.store.transaction():
             row = self.store.one("SELECT used FROM youtube_quota WHERE bucket = ? AND day = ?", (bucket, day))
-            if row is not None and row["used"] >= limit:
+            if (row["used"] if row is not None else 0) + units > limit:
                 raise Refused(
                     403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota."
                 )
             self.store.execute(
-                "INSERT INTO youtube_quota VALUES (?, ?, 1) ON CONFLICT (bucket, day) DO UPDATE SET used = used + 1",
-                (bucket, day),
+                "INSERT INTO youtube_quota VALUES (?, ?, ?)"
+                " ON CONFLICT (bucket, day) DO UPDATE SET used = used + excluded.used",
+                (bucket, day, units),
             )
 
     # ------------------------------------------------------------------ upload
@@ -367,6 +371,41 @@ class _YouTube:
         row = self.store.one("SELECT * FROM youtube_videos WHERE video_id = ?", (session["video_id"],))
         assert row is not None  # noqa: S101 - written in one transaction with the session's video_id
         return JSONResponse(self._video(row, session["parts"].split(",")))
+
+    async def set_thumbnail(self, request: Request) -> Response:
+        """``thumbnails.set``: a cover for a video that is processed; setting it again replaces it."""
+        self._authorize(request)
+        self._spend("units", UNITS_PER_DAY, THUMBNAIL_UNITS)
+        query = request.query_params
+        _check_parameters(query, frozenset({"videoId", "uploadType", "upload_protocol", "onBehalfOfContentOwner"}))
+        if query.get("uploadType") != "media":
+            raise Refused(400, "badRequest", "This world takes uploadType=media.", location="uploadType")
+        rows = self._rows([query.get("videoId", "")])
+        if not rows:
+            raise Refused(404, "videoNotFound", "The video cannot be found.", location="videoId")
+        image = await request.body()
+        if not image:
+            raise Refused(400, "mediaBodyRequired", "The request does not include the image content.")
+        kind = request.headers.get("content-type", "")
+        if kind not in ("image/jpeg", "image/png", "application/octet-stream") or len(image) > THUMBNAIL_BYTES:
+            raise Refused(400, "invalidImage", "The provided image content is invalid.")
+        if not image.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+            raise Refused(400, "invalidImage", "The provided image content is invalid.")
+        status = self._video(rows[0], ["status"])["status"]["uploadStatus"]
+        if status != "processed" or self._fact("no_thumbnails") == "1":
+            raise Refused(403, "forbidden", "The thumbnail can't be set for the specified video.")
+        self.store.execute(
+            "UPDATE posts SET flags = json_set(flags, '$.thumbnail_sha256', ?, '$.thumbnails_set',"
+            " coalesce(json_extract(flags, '$.thumbnails_set'), 0) + 1) WHERE platform = ? AND remote_id = ?",
+            (hashlib.sha256(image).hexdigest(), PLATFORM, rows[0]["video_id"]),
+        )
+        item = {
+            name: {"url": f"{self.world.base_url}/youtube/vi/{rows[0]['video_id']}"} for name in ("default", "high")
+        }
+        return JSONResponse(_listing("youtube#thumbnailSetResponse", [item]))
+
+    def _fact(self, name: str) -> str | None:
+        return self.store.fact(f"youtube.{name}")
 
     # ------------------------------------------------------------------ what the public sees
     async def watch(self, request: Request) -> Response:
