@@ -71,7 +71,7 @@ class Package:
             title=title,
             caption=caption,
             video=video,
-            cover=thumbnail and thumbnail.sha256,
+            cover=None if thumbnail is None else thumbnail.sha256,
             slot_at=piece.slot_at,
             closes_at=material.closes_at,
         )

@@ -40,7 +40,7 @@ def hold_account(
         account = session.get_one(Account, account_id)
         if isinstance(refusal, AccountRestricted):
             account.status = "restricted"
-        others = " or ".join(ROUTES[ROUTES.index(account.route) + 1 :])
+        others = " or ".join(ROUTES[ROUTES.index(account.route) + 1 :]) if account.platform == "tiktok" else ""
     then = "when that is done, lift it"
     if isinstance(refusal, RouteClosed) and others:
         then = f"or choose its route with `empire accounts route {account_id}` and {others}; then lift the pause"

@@ -20,16 +20,18 @@ from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import InstagramFlags, affiliate_reel_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.accounts import PerAccount
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, RouteClosed, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.instagram import (
     ContainerNotPublishable,
     InstagramClient,
     PublishedReel,
     Reel,
+    could_not_fetch,
     failed_for_good,
 )
 
 _VENDOR = "instagram"
+_COVER_FRAME_MS = 1000  # the hook is spoken and read by then; the very first frame has no caption yet
 _LISTED_WITHIN = timedelta(hours=2)  # a published Reel that the listing does not show by then was taken away
 
 
@@ -62,7 +64,9 @@ class InstagramPoster:
             material.script(), hub_url=material.hub_url, link_url=material.link_url, policy=self._policy
         )
         refuse_undisclosed(check_description(text.caption, self._policy))
-        upload = _Upload(text, affiliate_reel_flags(), sha256, material.piece.slot_at, material.link)
+        thumbnail = material.artifacts.get("thumbnail")
+        cover = None if thumbnail is None else thumbnail.sha256
+        upload = _Upload(text, affiliate_reel_flags(), sha256, cover, material.piece.slot_at, material.link)
         instagram = self._instagram.of(material.account.account_id)
         act = ReelAct(instagram, self._clock, self._media, upload, self._media_public_url)
         return Composed(act, upload.looks())
@@ -82,6 +86,7 @@ class _Upload:
     text: CaptionText
     flags: InstagramFlags
     sha256: str
+    cover: str | None
     slot_at: datetime
     link: Link
 
@@ -118,22 +123,20 @@ class ReelAct:
     def prepare(self) -> dict[str, Any]:
         assert self._upload is not None and self._media is not None  # noqa: S101, PT018 - asked acts do not prepare
         self._refuse_when_full()
-        upload, path = self._upload, self._media.path(self._upload.sha256)
+        upload, media = self._upload, self._media
         reel = Reel(
             caption=upload.text.caption,
             share_to_feed=upload.flags.share_to_feed,
             is_ai_generated=upload.flags.is_ai_generated,
             is_paid_partnership=upload.flags.is_paid_partnership,
+            cover_url=self._public_url(upload.cover) if upload.cover is not None else None,
+            thumb_offset_ms=_COVER_FRAME_MS,
         )
         prepared_at = self._clock.now()
-        if self._media_public_url is None:
-            container = self._instagram.create_container(reel, video_url=None)
-            self._instagram.upload(container, path)
-        else:
-            where = path.relative_to(self._media.root).as_posix()
-            container = self._instagram.create_container(
-                reel, video_url=f"{self._media_public_url.rstrip('/')}/{where}"
-            )
+        video_url = self._public_url(upload.sha256)
+        container = self._instagram.create_container(reel, video_url=video_url)
+        if video_url is None:
+            self._instagram.upload(container, media.path(upload.sha256))
         return {
             "container_id": container,
             "sha256": upload.sha256,
@@ -144,10 +147,24 @@ class ReelAct:
             "prepared_at": prepared_at.isoformat(),
         }
 
+    def _public_url(self, sha256: str) -> str | None:
+        """Where Instagram can fetch a file of the media store; None where nobody outside can."""
+        if self._media_public_url is None or self._media is None:
+            return None
+        where = self._media.path(sha256).relative_to(self._media.root).as_posix()
+        return f"{self._media_public_url.rstrip('/')}/{where}"
+
     def commit(self, handle: dict[str, Any]) -> Receipt:
         container = handle["container_id"]
         status = self._instagram.wait_until_processed(container)
         if status.code == "ERROR":
+            if could_not_fetch(status):
+                raise RouteClosed(
+                    f"Instagram could not fetch the video ({status.detail}): let facebookexternalhit read all below "
+                    "EMPIRE_MEDIA_PUBLIC_URL, its robots.txt included, or unset it to have videos uploaded.",
+                    vendor=_VENDOR,
+                    code="ERROR",
+                )
             if failed_for_good(status):
                 raise VendorRefused(
                     f"Instagram cannot use the video ({status.detail}): render it anew.", vendor=_VENDOR, code="ERROR"

@@ -49,6 +49,7 @@ _TRANSIENT = frozenset({-1, 1, 2})
 _PERMISSION = frozenset({3, 10, *range(200, 300)})
 _UNKNOWN_OBJECT = 33  # subcode of 100
 _DOWNLOAD_TIMED_OUT = 2207003
+_UNFETCHED = "2207052"
 _RESTRICTED = frozenset({2207050, 2207051})
 # What ``publish`` is told of a container that is not ready, published already, expired or forgotten.
 _CONTAINER_STATE = frozenset({2207006, 2207008, 2207020, 2207027})
@@ -66,15 +67,21 @@ class InstagramCredentials:
 
 @dataclass(frozen=True, kw_only=True)
 class Reel:
-    """What a Reel says about itself. Nothing has a default: a forgotten label must not become a published video."""
+    """What a Reel says about itself. Nothing has a default: a forgotten label must not become a published video.
+
+    ``cover_url`` is a public address of its cover, a JPEG; None leaves the cover to the frame at ``thumb_offset_ms``.
+    """
 
     caption: str
     share_to_feed: bool
     is_ai_generated: bool
     is_paid_partnership: bool
+    cover_url: str | None
+    thumb_offset_ms: int
 
     def parameters(self) -> dict[str, str]:
-        return {
+        cover = {"thumb_offset": str(self.thumb_offset_ms)} if self.cover_url is None else {"cover_url": self.cover_url}
+        return cover | {
             "media_type": "REELS",
             "caption": self.caption,
             "share_to_feed": _text(self.share_to_feed),
@@ -406,6 +413,11 @@ class InstagramClient:
                 code=known,
             )
         return VendorRefused(f"Instagram refused the request ({known}): {message}", vendor=_VENDOR, code=known)
+
+
+def could_not_fetch(status: ContainerStatus) -> bool:
+    """Whether Instagram was kept from the address of the video: a robots.txt that forbids it, a host nobody reaches."""
+    return _UNFETCHED in status.detail
 
 
 def failed_for_good(status: ContainerStatus) -> bool:

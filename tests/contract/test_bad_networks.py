@@ -165,7 +165,14 @@ VIDEO = VideoMetadata(
     self_declared_made_for_kids=False,
     notify_subscribers=False,
 )
-REEL = Reel(caption="c", share_to_feed=True, is_ai_generated=True, is_paid_partnership=False)
+REEL = Reel(
+    caption="c",
+    share_to_feed=True,
+    is_ai_generated=True,
+    is_paid_partnership=False,
+    cover_url=None,
+    thumb_offset_ms=1000,
+)
 SINCE, UNTIL = date(2026, 11, 1), date(2026, 11, 10)
 
 CALLS = {

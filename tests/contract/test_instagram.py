@@ -37,7 +37,14 @@ from affiliate_empire.vendors.instagram import (
 from tests.factories.worlds import START, RunningWorld, WorldProcess, write_video
 
 CAPTION = "#ad · Contains affiliate links.\n\nEighteen settings, one grinder?\n127.0.0.1:1/h/gearlab\nhttp://127.0.0.1:1/r/abc"
-REEL = Reel(caption=CAPTION, share_to_feed=True, is_ai_generated=True, is_paid_partnership=True)
+REEL = Reel(
+    caption=CAPTION,
+    share_to_feed=True,
+    is_ai_generated=True,
+    is_paid_partnership=True,
+    cover_url=None,
+    thumb_offset_ms=1000,
+)
 GRAPH = "/instagram/v26.0"
 USER = SANDBOX_KEYS["instagram_user_id"]
 PUBLISH = f"POST {GRAPH}/{USER}/media_publish"

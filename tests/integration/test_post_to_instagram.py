@@ -16,15 +16,15 @@ from sqlalchemy import select
 from affiliate_empire.effects import EffectParked, Paused, State, WindowClosed
 from affiliate_empire.effects.switches import resume_scope
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Effect, Link, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
-from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_video, after, open_business
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, RouteClosed, VendorRefused, VendorUnavailable
+from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_video, after, always, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
 GRAPH = "/instagram/v26.0"
@@ -120,25 +120,72 @@ def test_a_reel_is_not_posted_before_its_slot_nor_after_its_window(
     assert containers(world) == 0
 
 
-def test_instagram_fetches_the_video_where_the_media_store_is_public(
-    world: RunningWorld, business: Business, reel: str
-) -> None:
+@pytest.fixture
+def public_media(business: Business) -> Iterator[str]:
+    """The media store as Instagram reaches it, and a poster that knows."""
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(business.media.root))
     )
     Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
     business.posters["instagram"] = InstagramPoster(
-        business.instagram,
+        always(business.instagram),
         clock=business.clock,
         media=business.media,
         policy=load_policy(),
-        media_public_url=f"http://127.0.0.1:{server.server_address[1]}/",
+        media_public_url=f"{address}/",
     )
-    publication = business.publish(reel)
+    yield address
     server.shutdown()
     server.server_close()
 
+
+def test_instagram_fetches_video_and_cover_where_the_media_store_is_public(
+    world: RunningWorld, business: Business, reel: str, public_media: str
+) -> None:
+    cover = business.media.save(b"a jpeg", "image/jpeg")
+    with business.ledger.begin() as session:
+        session.add(
+            Artifact(
+                piece_id=reel, step="thumbnail", name="", inputs_sha256="i", sha256=cover, media_type="image/jpeg",
+                content={},
+            )
+        )  # fmt: skip
+    publication = business.publish(reel)
+
     published_once(world, business, publication)
+    (post,) = world.witness("posts")
+    sent = post["request"]["body"]
+    assert sent["cover_url"] == f"{public_media}/{cover[:2]}/{cover}.jpg"
+    assert sent["video_url"].startswith(public_media)
+    assert "thumb_offset" not in sent
+
+
+def test_an_upload_names_a_frame_as_its_cover(world: RunningWorld, business: Business, reel: str) -> None:
+    business.publish(reel)
+    (post,) = world.witness("posts")
+    sent = post["request"]["body"]
+    assert (sent["upload_type"], sent["thumb_offset"]) == ("resumable", "1000")
+    assert "cover_url" not in sent
+
+
+def test_a_store_that_forbids_robots_holds_the_account_and_costs_no_piece(
+    world: RunningWorld, business: Business, reel: str, public_media: str
+) -> None:
+    robots = business.media.root / "robots.txt"
+    robots.write_text("User-agent: *\nDisallow: /\n")
+    with pytest.raises(RouteClosed, match="facebookexternalhit"):
+        business.publish(reel)
+    with pytest.raises(Paused):
+        business.publish(reel)
+    assert world.witness("posts") == []
+    (alert,) = rows(business.ledger, Alert)
+    assert "EMPIRE_MEDIA_PUBLIC_URL" in alert.message
+    assert "empire accounts route" not in alert.message
+
+    robots.unlink()
+    resume_scope("account:instagram:gearlab", ledger=business.ledger)
+    published_once(world, business, business.publish(reel))
 
 
 # ---------------------------------------------------------------- lost replies
