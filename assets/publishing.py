@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from affiliate_empire.analytics.frames import Publications
-from affiliate_empire.effects import EffectParked, Effects, FingerprintConflict, Paused, QuotaRefused
+from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
@@ -22,13 +22,12 @@ from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
-from affiliate_empire.operations.publish_piece import is_due, publish_piece, reconcile_publications
+from affiliate_empire.operations.publish_piece import HOLDING, is_due, publish_piece, reconcile_publications
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
-from affiliate_empire.vendors.accounts import NotConnected, PerAccount
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
-from affiliate_empire.vendors.errors import AccountRestricted, QuotaExhausted
 from affiliate_empire.vendors.impact import ImpactClient
 from affiliate_empire.vendors.instagram import InstagramClient
 from affiliate_empire.vendors.tiktok import TikTokClient
@@ -41,8 +40,6 @@ from resources.lake import Frames, to_dagster_type
 
 # An account's posts follow one another: its rolling window is judged post by post.
 _POSTS_AT_ONCE = 1
-# One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
-_HOLDING = (Paused, NotConnected, AccountRestricted, EffectParked, FingerprintConflict, QuotaRefused, QuotaExhausted)
 
 
 @dg.asset(
@@ -104,7 +101,7 @@ def publications(
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
             done.append(
-                work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE, holding=_HOLDING)
+                work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE, holding=HOLDING)
             )
             frames[key] = export_publications(each, ledger=ledger, platform=platform)
     for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):

@@ -256,6 +256,18 @@ def resolve(
     out.print(f"{effect} is {state} now.")
 
 
+@effects_app.command("confirm")
+def confirm() -> None:
+    """After a restore or a copy: say that no other installation works on this ledger's accounts."""
+    from affiliate_empire.effects.resolve import confirm_ledger
+
+    epoch = confirm_ledger(ledger=open_ledger(Settings()))
+    out.print(
+        f"Confirmed (epoch {epoch}): posts that may have gone out before are looked for on their platforms first, and "
+        "what was open then still waits for your word; see `empire effects`."
+    )
+
+
 @db_app.command("url")
 def db_url() -> None:
     """Start the embedded server if need be and print the ledger's URL."""

@@ -20,6 +20,7 @@ from affiliate_empire.effects.errors import (
 )
 from affiliate_empire.effects.machine import Effects
 from affiliate_empire.effects.model import (
+    RESTORED,
     Accepted,
     Act,
     EffectKind,
@@ -39,6 +40,7 @@ from affiliate_empire.effects.model import (
 from affiliate_empire.kernel.caps import Caps
 
 __all__ = [
+    "RESTORED",
     "Accepted",
     "Act",
     "BudgetRefused",

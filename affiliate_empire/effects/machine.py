@@ -40,6 +40,8 @@ from affiliate_empire.effects.errors import (
 )
 from affiliate_empire.effects.model import (
     HOLDING,
+    HANDED_OVER,
+    PARKED,
     Accepted,
     Act,
     EffectKind,
@@ -54,6 +56,7 @@ from affiliate_empire.effects.model import (
     State,
     StillUnknown,
     Verdict,
+    alert_of,
 )
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
@@ -266,7 +269,8 @@ class Effects:
 
     def _decide(self, session: Session, intent: Intent, only_new: bool) -> _Claim | Receipt | EffectError:
         """Take the key's row, or say what stands instead. A returned error keeps its changes, a raised one does not."""
-        epoch, now = _epoch_and_time(session)
+        installation, now = _installation_and_time(session)
+        epoch = installation.epoch
         effect = self._insert(session, intent, 0, epoch)
         if effect is None:
             effect = session.scalars(select(Effect).where(Effect.key == intent.key).with_for_update()).one_or_none()
@@ -280,12 +284,12 @@ class Effects:
             _refuse_other_epoch(effect, epoch)
             if _is_abandoned_call(effect):
                 return self._book_lost(session, effect)
-            effect = self._reopen(session, effect, intent, epoch)
+            effect = self._reopen(session, effect, intent, epoch, now)
             if not _can_be_asked(effect) and self._closed(intent.deadline_at):
                 self._free(session, effect)
                 _set(effect, State.EXPIRED)
                 return _window_closed(effect.key, intent.deadline_at)
-        return self._take(session, effect, intent)
+        return self._take(session, effect, intent, installation)
 
     def _insert(self, session: Session, intent: Intent, number: int, epoch: int) -> Effect | None:
         """A new row, which its transaction alone sees; None when the key is taken."""
@@ -321,7 +325,7 @@ class Effects:
             "latest: run it again when that is done."
         )
 
-    def _reopen(self, session: Session, effect: Effect, intent: Intent, epoch: int) -> Effect:
+    def _reopen(self, session: Session, effect: Effect, intent: Intent, epoch: int, now: datetime) -> Effect:
         """What an earlier row of the key means for this intent: the row to take, or an error."""
         state = State(effect.state)
         if effect.fingerprint != intent.fingerprint:
@@ -329,6 +333,12 @@ class Effects:
                 raise FingerprintConflict(
                     f"{effect.key} is {state} with other content: it can only be replaced while it is proven not to "
                     "have happened. See `empire effects`; take a post down before making it anew."
+                )
+            if effect.handle and effect.sent_at is not None and now < effect.sent_at + self.lease:
+                # Its vendor says that it has not happened yet; a request that is still on its way may change that.
+                raise FingerprintConflict(
+                    f"{effect.key} was sent at {effect.sent_at:%H:%M:%S} UTC with other content, which may still "
+                    f"arrive: run it again after {effect.sent_at + self.lease:%H:%M} UTC."
                 )
             return self._retire(session, effect, intent, epoch)
         if state is State.LOST:
@@ -357,7 +367,7 @@ class Effects:
             raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
         return new
 
-    def _take(self, session: Session, effect: Effect, intent: Intent) -> _Claim:
+    def _take(self, session: Session, effect: Effect, intent: Intent, installation: Installation) -> _Claim:
         """Make a row this worker's; without a handle it starts afresh. Locks go from effect to account to budgets."""
         effect.deadline_at = intent.deadline_at
         asking = _can_be_asked(effect)
@@ -369,11 +379,18 @@ class Effects:
                 confirmation.require_confirmed(session, confirmation.Terms(self.caps, self.pieces_a_day))
             if effect.claims > 0:
                 self._free(session, effect)
+            else:
+                _refuse_unconfirmed(intent, installation)
+                if _may_have_been_done(intent, installation):
+                    effect.handle = intent.traced_handle
             effect.run_id = self.run_id
             effect.day = intent.day
             effect.max_cost_micros = intent.max_cost_micros
             effect.price_version = intent.price_version
-            effect.state = State.COMMITTING if intent.kind is EffectKind.BOUNDED_REPEAT else State.CLAIMED
+            if intent.kind is EffectKind.BOUNDED_REPEAT:
+                effect.state = State.COMMITTING
+            else:
+                effect.state = State.UNKNOWN if effect.handle else State.CLAIMED
         claim = self._lease(effect)
         session.flush()
         if not asking:
@@ -522,7 +539,7 @@ class Effects:
             if state is State.CLAIMED:
                 effect.handle = None
             try:
-                _refuse_other_epoch(effect, _epoch_and_time(session)[0])
+                _refuse_other_epoch(effect, _installation_and_time(session)[0].epoch)
                 switches.check(session, effect)
             except EffectError as error:
                 problem = error
@@ -537,6 +554,8 @@ class Effects:
                 else:
                     _set(effect, state, keep_lease=True)
                     effect.lease_until = func.clock_timestamp() + self.lease
+                    if state is State.COMMITTING:
+                        effect.sent_at = func.clock_timestamp()
         if problem is not None:
             raise problem
 
@@ -628,7 +647,7 @@ class Effects:
             f"{effect.effect_id}`."
         )
         _set(effect, State.UNKNOWN, message)
-        _alert(session, effect, "handed over" if verdict.request else "parked", message, self.clock.now())
+        _alert(session, effect, HANDED_OVER if verdict.request else PARKED, message, self.clock.now())
         return message
 
     def _closed(self, deadline_at: datetime | None) -> bool:
@@ -680,10 +699,10 @@ class Effects:
     def _end_left_behind(self, effect_id: str) -> None:
         """Book a call that was left behind as lost; raises while it is under way."""
         with self.ledger.begin() as session:
-            epoch, now = _epoch_and_time(session)
+            installation, now = _installation_and_time(session)
             effect = session.scalars(select(Effect).where(Effect.effect_id == effect_id).with_for_update()).one()
             self._refuse_if_busy(effect, now)
-            _refuse_other_epoch(effect, epoch)
+            _refuse_other_epoch(effect, installation.epoch)
             if _is_abandoned_call(effect):
                 self._book_lost(session, effect)
 
@@ -697,14 +716,14 @@ class Effects:
 
     def _take_for_reading(self, session: Session, seen: OpenEffect, act: Act | None) -> _Claim | Reconciled | None:
         """Take an open effect whose handle can be asked; end here what needs no asking. None: nothing to say."""
-        epoch, now = _epoch_and_time(session)
+        installation, now = _installation_and_time(session)
         effect = session.scalars(select(Effect).where(Effect.effect_id == seen.effect_id).with_for_update()).one()
         if effect.state != seen.state:
             return None  # somebody is at it
         found = partial(Reconciled, effect.effect_id, effect.key, seen.state)
         try:
             self._refuse_if_busy(effect, now)
-            _refuse_other_epoch(effect, epoch)
+            _refuse_other_epoch(effect, installation.epoch)
         except EffectError as error:
             return found(seen.state, str(error))
         if _is_abandoned_call(effect):
@@ -800,9 +819,9 @@ def _is_abandoned_call(effect: Effect) -> bool:
     return effect.kind == EffectKind.BOUNDED_REPEAT and effect.state == State.COMMITTING
 
 
-def _epoch_and_time(session: Session) -> tuple[int, datetime]:
-    row = session.execute(select(Installation.epoch, func.clock_timestamp().label("now"))).one()
-    return row.epoch, row.now
+def _installation_and_time(session: Session) -> tuple[Installation, datetime]:
+    row = session.execute(select(Installation, func.clock_timestamp().label("now"))).one()
+    return row.Installation, row.now
 
 
 def _refuse_other_epoch(effect: Effect, epoch: int) -> None:
@@ -813,6 +832,24 @@ def _refuse_other_epoch(effect: Effect, epoch: int) -> None:
         )
 
 
+def _refuse_unconfirmed(intent: Intent, installation: Installation) -> None:
+    if installation.confirmed_epoch != installation.epoch:
+        raise EffectParked(
+            f"{intent.key} waits: this ledger was restored or copied. Say with `empire effects confirm` that no other "
+            "installation works on its accounts."
+        )
+
+
+def _may_have_been_done(intent: Intent, installation: Installation) -> bool:
+    """Whether it may have been carried out after the backup that this ledger was restored from, unknown to it.
+
+    A platform may take a post the day before its own. The wall is never behind the business clock.
+    """
+    if intent.kind is EffectKind.BOUNDED_REPEAT or installation.restored_at is None:
+        return False
+    return intent.day <= (installation.restored_at + timedelta(days=1)).date()
+
+
 def _window_closed(key: str, deadline_at: datetime | None) -> WindowClosed:
     return WindowClosed(
         f"{key} did not happen before its window closed at {deadline_at:%Y-%m-%d %H:%M} UTC: it never will."
@@ -821,7 +858,7 @@ def _window_closed(key: str, deadline_at: datetime | None) -> WindowClosed:
 
 def _alert(session: Session, effect: Effect, subject: str, message: str, at: datetime) -> None:
     alert = insert(Alert).values(
-        alert_id=derived_id("al", subject, effect.effect_id),
+        alert_id=alert_of(subject, effect.effect_id),
         severity="high",
         subject=f"{effect.vendor}: {subject}",
         message=message,

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.vendors.errors import VendorRefused
 
 
@@ -46,6 +47,11 @@ class State(StrEnum):
 HOLDING = (State.CLAIMED, State.PREPARED, State.COMMITTING, State.UNKNOWN)
 
 
+HANDED_OVER = "handed over"  # the subject of the alert about what its owner is asked to do
+PARKED = "parked"  # the subject of the alert about an effect that only its owner can judge
+RESTORED = "restored"  # the mark of a handle that is no more than a trace
+
+
 @dataclass(frozen=True)
 class Quota:
     """One use of an account's rolling window: at most ``limit`` uses within any ``window``; this one is at ``at``."""
@@ -66,6 +72,7 @@ class Intent:
         day: the business day whose budgets pay.
         max_cost_micros: a true upper bound of what the vendor can charge, in micro-dollars.
         deadline_at: business time from which it must not happen any more.
+        trace: how it would be found at its vendor without a handle, if another copy of this ledger carried it out.
     """
 
     key: str
@@ -81,6 +88,12 @@ class Intent:
     deadline_at: datetime | None = None
     quota: Quota | None = None
     price_version: str | None = None
+    trace: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def traced_handle(self) -> dict[str, Any]:
+        """The handle of what may have been carried out before this ledger was restored: it is only looked for."""
+        return {**self.trace, RESTORED: True}
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,8 @@ class Act(Protocol):
     A post prepares its handle and commits on it. A job has no handle before its commit: it prepares ``{}``, and its
     commit returns ``Accepted`` with the job's id; ``reconcile`` then waits for the job's end. Asked about ``{}``, when
     the reply with the id was lost, it can only say ``StillUnknown``; asked about a job, it never says ``NotDone``.
+    Asked about a handle with ``RESTORED`` it looks for what the trace tells, and never says ``NotDone`` either: what
+    its vendor proves absent is ``Gone``.
     """
 
     def prepare(self) -> dict[str, Any]:
@@ -205,3 +220,8 @@ class Reconciled:
     before: State
     after: State
     detail: str = ""
+
+
+def alert_of(subject: str, effect_id: str) -> str:
+    """The id of an effect's alert about something."""
+    return derived_id("al", subject, effect_id)

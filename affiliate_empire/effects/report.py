@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, cast, func, or_, select
 from sqlalchemy.orm import Session
 
-from affiliate_empire.effects.model import HOLDING, State
+from affiliate_empire.effects.model import HANDED_OVER, HOLDING, PARKED, State, alert_of
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Budget, Effect, Installation, Reservation
+from affiliate_empire.ledger.tables import Alert, Budget, Effect, Installation, Reservation
 
 _REMEDIES = {
     State.INTENDED: "nothing was sent; materialize its asset again",
@@ -38,6 +39,12 @@ def open_effects(*, ledger: Ledger) -> list[dict[str, Any]]:
             select(Effect).where(Effect.state.in_([*HOLDING, State.INTENDED])).order_by(Effect.created_at, Effect.key)
         ).all()
         return [_described(effect, epoch) for effect in rows]
+
+
+def parked(session: Session, effect_ids: Iterable[str]) -> set[str]:
+    """Which of these effects, if they are unknown, have been handed to the owner: nobody else can judge them."""
+    alerts = {alert_of(subject, effect_id): effect_id for effect_id in effect_ids for subject in (PARKED, HANDED_OVER)}
+    return {alerts[alert_id] for alert_id in session.scalars(select(Alert.alert_id).where(Alert.alert_id.in_(alerts)))}
 
 
 def _described(effect: Effect, epoch: int) -> dict[str, Any]:

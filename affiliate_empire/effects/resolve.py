@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from affiliate_empire.effects import budgets, quotas
-from affiliate_empire.effects.model import HOLDING, Accepted, EffectKind, State
+from affiliate_empire.effects.model import HOLDING, RESTORED, Accepted, EffectKind, State
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.installation import confirm_epoch
 from affiliate_empire.ledger.tables import Effect, Installation
 
 
@@ -80,7 +81,7 @@ def resolve_effect(
             effect.error = f"{effect.key} was given up by hand."
             effect.result = {"refused": "content"}
             effect.settled_at = clock.now()
-        elif remote_id and effect.handle == {}:
+        elif remote_id and _is_job_without_id(effect):
             effect.handle = Accepted(remote_id).handle
             effect.state = State.UNKNOWN
         else:
@@ -93,3 +94,18 @@ def resolve_effect(
             session.flush()
             budgets.book(session, effect, effect.cost_micros, caps)
         return State(effect.state)
+
+
+def _is_job_without_id(effect: Effect) -> bool:
+    """A job whose id never came, or whose ledger was restored; a post costs nothing."""
+    return effect.handle == {} or bool(effect.handle and RESTORED in effect.handle and effect.max_cost_micros)
+
+
+def confirm_ledger(*, ledger: Ledger) -> int:
+    """The owner's word after a restore or a copy: no other installation works on this ledger's accounts.
+
+    Returns:
+        The epoch that is confirmed now.
+    """
+    with ledger.begin() as session:
+        return confirm_epoch(session)

@@ -46,6 +46,12 @@ def new_link_code() -> str:
     return "".join(secrets.choice(_BASE58) for _ in range(10))
 
 
+def derived_link_code(*parts: object) -> str:
+    """As ``new_link_code``, but the same parts give the same code; one of them must be a secret."""
+    number = int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest())
+    return "".join(_BASE58[number // 58**place % 58] for place in range(10))
+
+
 def canonical_json(value: Any) -> str:
     """One spelling per value: sorted keys, no spaces; the text that hashes and snapshots are made of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)

@@ -61,12 +61,18 @@ def _created_at() -> Mapped[datetime]:
 
 # ---------------------------------------------------------------- the installation
 class Installation(Base):
-    """One row: who this ledger is. A restore or a copy bumps the epoch and parks open effects."""
+    """One row: who this ledger is. A restore or a copy bumps the epoch and parks open effects.
+
+    Nothing new is begun until the owner has confirmed the epoch; what may have been done between the backup and
+    ``restored_at`` is asked about before it is done again.
+    """
 
     __tablename__ = "installation"
     installation_id: Mapped[str] = mapped_column(primary_key=True)
     mode: Mapped[str]  # sandbox | live (live-readonly reads the live ledger)
     epoch: Mapped[int] = mapped_column(default=1)
+    confirmed_epoch: Mapped[int] = mapped_column(default=1)
+    restored_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = _created_at()
 
 
@@ -290,6 +296,7 @@ class Effect(Base):
     claims: Mapped[int] = mapped_column(Integer, default=0)
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]  # database time at which its commit was entered last
     epoch: Mapped[int]
     created_at: Mapped[datetime] = _created_at()
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())

@@ -8,14 +8,15 @@ from datetime import date, timedelta
 from sqlalchemy import select
 
 from affiliate_empire.effects import State
+from affiliate_empire.effects.report import parked
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
 from affiliate_empire.operations.publish_piece import is_due, live_key
 from affiliate_empire.policy import Policy
 
-# What the platform refused, what a person must look at, and what is too late does not become due again.
-_OVER = (State.REFUSED, State.UNKNOWN, State.EXPIRED)
+# What the platform refused and what is too late does not become due again; what waits for a person's look neither.
+_OVER = (State.REFUSED, State.EXPIRED)
 _FINISHED = {"video": "video", "post": "post"}  # by kind: the step whose artifact goes out
 
 
@@ -43,7 +44,7 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
         if "all" in paused:
             return []
         rows = session.execute(
-            select(Piece, Effect.state)
+            select(Piece, Effect.state, Effect.effect_id)
             .join(Account, Account.account_id == Piece.account_id)
             .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
             .outerjoin(Effect, Effect.key == live_key())
@@ -55,18 +56,26 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             )
             .order_by(Piece.day, Piece.slot_at, Piece.piece_id)
         ).all()
+        waiting = parked(session, [effect_id for _, state, effect_id in rows if state == State.UNKNOWN])
         made = {
             (piece_id, step)
             for piece_id, step in session.execute(
                 select(Artifact.piece_id, Artifact.step).where(
-                    Artifact.piece_id.in_([piece.piece_id for piece, _ in rows]), Artifact.step.in_(_FINISHED.values())
+                    Artifact.piece_id.in_([piece.piece_id for piece, _, _ in rows]),
+                    Artifact.step.in_(_FINISHED.values()),
                 )
             )
         }
-    for piece, state in rows:
+    for piece, state, effect_id in rows:
         kept_back = {f"vendor:{piece.platform}", f"account:{piece.account_id}"} & paused
         finished = (piece.piece_id, _FINISHED[piece.kind]) in made
-        if is_due(piece, now, policy) and finished and not kept_back and state not in _OVER:
+        if (
+            is_due(piece, now, policy)
+            and finished
+            and not kept_back
+            and state not in _OVER
+            and effect_id not in waiting
+        ):
             found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
     return [DuePosts(day, platform, tuple(dict.fromkeys(pieces))) for (day, platform), pieces in found.items()]
 

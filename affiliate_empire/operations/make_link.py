@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.kernel.errors import Misconfigured
-from affiliate_empire.kernel.ids import new_link_code
+from affiliate_empire.kernel.ids import derived_link_code
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Link, Piece, Product, Program
+from affiliate_empire.ledger.tables import Installation, Link, Piece, Product, Program
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.links import parse_destination
@@ -47,7 +47,8 @@ def make_link(piece_id: str, *, ledger: Ledger, impact: ImpactClient, policy: Po
         session.execute(
             insert(Link)
             .values(
-                code=new_link_code(),
+                # A restored ledger makes the same link anew: posts that bear it stay found, and their clicks counted.
+                code=derived_link_code(session.scalars(select(Installation.installation_id)).one(), piece_id),
                 piece_id=piece_id,
                 account_id=piece.account_id,
                 product_id=piece.product_id,

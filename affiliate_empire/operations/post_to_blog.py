@@ -11,7 +11,7 @@ from typing import Any
 
 from affiliate_empire.compliance import check_page
 from affiliate_empire.content.post import Post, render_mdx
-from affiliate_empire.effects import Act, Gone, NotDone, Receipt, Verdict
+from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
@@ -46,7 +46,7 @@ class BlogPoster:
         )
         refuse_undisclosed(check_page(mdx, policy))
         page = _Page(post_text(document, piece_id=piece.piece_id, policy=policy), mdx, piece.slot_at)
-        return Composed(PostAct(self._blog, self._clock, page), page.looks())
+        return Composed(PostAct(self._blog, self._clock, page), page.looks(), page.trace())
 
     def asking(self, account_id: str) -> Act:
         return PostAct(self._blog, self._clock, None)
@@ -67,6 +67,17 @@ class _Page:
         """What the post looks like: what may not change once it may have happened."""
         return {"path": self.text.path, "mdx": self.mdx, "slot_at": self.slot_at.isoformat()}
 
+    def trace(self) -> dict[str, Any]:
+        """By what the post is known again."""
+        return {
+            "path": self.text.path,
+            "slug": self.text.slug,
+            "title": self.text.title,
+            "description": self.text.description,
+            "disclosures": {"banner": True, "sponsoredLinks": True},
+            "prepared_at": self.slot_at.isoformat(),
+        }
+
 
 class PostAct:
     """A post on the blog. The handle is the commit; ``main`` contains it, or can never contain it, or is its parent.
@@ -84,15 +95,7 @@ class PostAct:
         now = self._clock.now().replace(microsecond=0)  # git keeps whole seconds
         text = self._page.text
         sha, parent = self._blog.prepare({text.path: self._page.mdx}, text.message, at=now)
-        return {
-            "sha": sha,
-            "parent": parent,
-            "slug": text.slug,
-            "title": text.title,
-            "description": text.description,
-            "disclosures": {"banner": True, "sponsoredLinks": True},
-            "prepared_at": now.isoformat(),
-        }
+        return {**self._page.trace(), "sha": sha, "parent": parent, "prepared_at": now.isoformat()}
 
     def commit(self, handle: dict[str, Any]) -> Receipt:
         try:
@@ -103,6 +106,9 @@ class PostAct:
         return self._receipt(handle)
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        if RESTORED in handle:  # the path names the piece, and the branch is all that there is: git can prove absence
+            sha = self._blog.commit_of(handle["path"])
+            return Gone() if sha is None else self._receipt(handle | {"sha": sha})
         standing = self._blog.standing(handle["sha"], handle["parent"])
         if standing == "published":
             return self._receipt(handle)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from affiliate_empire.compliance import check_description
-from affiliate_empire.effects import Act, Gone, NotDone, Receipt, StillUnknown, Verdict
+from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger.tables import Link
 from affiliate_empire.media.store import MediaStore
@@ -32,6 +32,7 @@ from affiliate_empire.vendors.instagram import (
 
 _VENDOR = "instagram"
 _COVER_FRAME_MS = 1000  # the hook is spoken and read by then; the very first frame has no caption yet
+_EARLIEST = timedelta(days=2)  # before its slot: a Reel is not looked for among earlier ones
 _LISTED_WITHIN = timedelta(hours=2)  # a published Reel that the listing does not show by then was taken away
 
 
@@ -69,7 +70,7 @@ class InstagramPoster:
         upload = _Upload(text, affiliate_reel_flags(), sha256, cover, material.piece.slot_at, material.link)
         instagram = self._instagram.of(material.account.account_id)
         act = ReelAct(instagram, self._clock, self._media, upload, self._media_public_url)
-        return Composed(act, upload.looks())
+        return Composed(act, upload.looks(), upload.trace())
 
     def asking(self, account_id: str) -> Act:
         return ReelAct(self._instagram.of(account_id), self._clock, None, None, None)
@@ -97,6 +98,16 @@ class _Upload:
             "flags": self.flags.as_disclosures(),
             "video": self.sha256,
             "slot_at": self.slot_at.isoformat(),
+        }
+
+    def trace(self) -> dict[str, Any]:
+        """By what the post is known again."""
+        return {
+            "title": self.text.title,
+            "description": self.text.caption,
+            "disclosures": self.flags.as_disclosures(),
+            "marker": f"/r/{self.link.code}",
+            "prepared_at": (self.slot_at - _EARLIEST).isoformat(),
         }
 
 
@@ -138,12 +149,9 @@ class ReelAct:
         if video_url is None:
             self._instagram.upload(container, media.path(upload.sha256))
         return {
+            **upload.trace(),
             "container_id": container,
             "sha256": upload.sha256,
-            "title": upload.text.title,
-            "description": upload.text.caption,
-            "disclosures": upload.flags.as_disclosures(),
-            "marker": f"/r/{upload.link.code}",
             "prepared_at": prepared_at.isoformat(),
         }
 
@@ -191,12 +199,15 @@ class ReelAct:
             raise ReplyLost(str(error), vendor=error.vendor, code=error.code) from error
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
-        status = self._instagram.container_status(handle["container_id"])
+        look_at = f"the Instagram account, for a Reel named {handle['title']!r}"
+        status = None if RESTORED in handle else self._instagram.container_status(handle["container_id"])
         # A listing may prove that the Reel is there, never that it is not: a status that lags behind is overruled.
         prepared_at = datetime.fromisoformat(handle["prepared_at"])
         reel = self._instagram.find_by_caption(handle["marker"], since=prepared_at)
         if reel is not None:
             return self._receipt(handle, reel)
+        if status is None:
+            return StillUnknown(look_at)
         if status.code in ("ERROR", "EXPIRED"):
             return Gone()
         if status.code != "PUBLISHED":
@@ -205,7 +216,7 @@ class ReelAct:
             raise VendorUnavailable(
                 "Instagram published the Reel and does not list it yet; run again.", vendor=_VENDOR, code="PUBLISHED"
             )
-        return StillUnknown(f"the Instagram account, for a Reel named {handle['title']!r}")
+        return StillUnknown(look_at)
 
     def _refuse_when_full(self) -> None:
         """Before a container is spent: the number of posts differs by account, and others may post there, too."""

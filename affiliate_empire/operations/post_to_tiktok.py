@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from affiliate_empire.compliance import check_description
-from affiliate_empire.effects import Act, Failed, Gone, NotDone, Receipt, StillUnknown, Verdict
+from affiliate_empire.effects import RESTORED, Act, Failed, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.hand_over import HandOver, Package, package_standing
@@ -56,7 +56,7 @@ class TikTokPoster:
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
         post = _Post(material.account.route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
         tiktok = self._tiktok.of(material.account.account_id)
-        return Composed(TikTokAct(tiktok, self._clock, self._media, post), post.looks())
+        return Composed(TikTokAct(tiktok, self._clock, self._media, post), post.looks(), post.trace())
 
     def asking(self, account_id: str) -> Act:
         return _Asking(lambda: self._tiktok.of(account_id), self._clock)
@@ -88,6 +88,15 @@ class _Post:
             "flags": asdict(self.flags),
             "video": self.sha256,
             "slot_at": self.slot_at.isoformat(),
+        }
+
+    def trace(self) -> dict[str, Any]:
+        """What is known of the post without its publish id."""
+        return {
+            "title": self.text.title,
+            "description": self.text.caption,
+            "disclosures": self.disclosures,
+            "prepared_at": self.slot_at.isoformat(),
         }
 
 
@@ -148,9 +157,7 @@ class TikTokAct:
             "chunks": upload.chunks,
             "username": username,
             "sha256": post.sha256,
-            "title": post.text.title,
-            "description": post.text.caption,
-            "disclosures": post.disclosures,
+            **post.trace(),
             "prepared_at": self._clock.now().isoformat(),
         }
 
@@ -207,8 +214,10 @@ class TikTokAct:
         return self._receipt(handle, status, self._clock.now())
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        look_at = f"TikTok Studio and the app's inbox, for a video named {handle['title']!r}"
+        if RESTORED in handle:
+            return StillUnknown(look_at)
         self._asked = handle["publish_id"]
-        look_at = f"TikTok Studio, for a video named {handle['title']!r}"
         try:
             status = self._tiktok.fetch_status(handle["publish_id"])
         except VendorRefused as error:

@@ -10,11 +10,11 @@ The handle is the upload session, which itself knows whether it was completed. W
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from affiliate_empire.compliance import check_description
-from affiliate_empire.effects import Act, Gone, NotDone, Receipt, StillUnknown, Verdict
+from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger.tables import Link
 from affiliate_empire.media.store import MediaStore
@@ -28,6 +28,7 @@ from affiliate_empire.vendors.youtube import Completed, Incomplete, UploadSessio
 
 _CATEGORY = "26"  # YouTube's "Howto & Style"
 _LANGUAGE = "en"
+_EARLIEST = timedelta(days=2)  # before its slot: a post is not looked for in earlier uploads
 
 
 class YouTubePoster:
@@ -45,7 +46,7 @@ class YouTubePoster:
         refuse_undisclosed(check_description(text.description, self._policy))
         upload = _Upload(text, affiliate_video_flags(), sha256, material.piece.slot_at, material.link)
         youtube = self._youtube.of(material.account.account_id)
-        return Composed(VideoAct(youtube, self._clock, self._media, upload), upload.looks())
+        return Composed(VideoAct(youtube, self._clock, self._media, upload), upload.looks(), upload.trace())
 
     def asking(self, account_id: str) -> Act:
         return VideoAct(self._youtube.of(account_id), self._clock, None, None)
@@ -73,6 +74,17 @@ class _Upload:
             "flags": self.flags.as_disclosures(),
             "video": self.sha256,
             "slot_at": self.slot_at.isoformat(),
+        }
+
+    def trace(self) -> dict[str, Any]:
+        """By what the post is known again."""
+        return {
+            "title": self.text.title,
+            "description": self.text.description,
+            "disclosures": self.flags.as_disclosures(),
+            "publish_at": self.slot_at.isoformat(),
+            "marker": f"/r/{self.link.code}",
+            "prepared_at": (self.slot_at - _EARLIEST).isoformat(),
         }
 
 
@@ -108,14 +120,11 @@ class VideoAct:
             notify_subscribers=upload.flags.notify_subscribers,
         )
         return {
+            **upload.trace(),
             "session_url": self._youtube.start_upload(metadata, size),
             "size": size,
             "sha256": upload.sha256,
-            "title": upload.text.title,
-            "description": upload.text.description,
-            "disclosures": upload.flags.as_disclosures(),
             "publish_at": publish_at.isoformat(),
-            "marker": f"/r/{upload.link.code}",
             "prepared_at": now.isoformat(),
         }
 
@@ -130,13 +139,14 @@ class VideoAct:
         return self._receipt(handle, video)
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
-        if handle["session_url"] == self._proven_gone:
-            return Gone()
-        status = self._youtube.session_status(handle["session_url"], handle["size"])
-        if isinstance(status, Completed):
-            return self._receipt(handle, status.video)
-        if isinstance(status, Incomplete):
-            return NotDone()
+        if RESTORED not in handle:
+            if handle["session_url"] == self._proven_gone:
+                return Gone()
+            status = self._youtube.session_status(handle["session_url"], handle["size"])
+            if isinstance(status, Completed):
+                return self._receipt(handle, status.video)
+            if isinstance(status, Incomplete):
+                return NotDone()
         # The session is forgotten. A listing may prove that the video is there, never that it is not.
         since = datetime.fromisoformat(handle["prepared_at"])
         video = self._youtube.find_by_description(handle["marker"], since=since)

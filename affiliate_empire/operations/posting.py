@@ -70,10 +70,12 @@ class Composed:
     Attributes:
         act: how it is carried out.
         looks: everything of it that may not change once it may have happened; hashed, it is the effect's fingerprint.
+        trace: what its handle would say of it, to look for it where no handle was kept (``Intent.trace``).
     """
 
     act: Act
     looks: dict[str, Any]
+    trace: dict[str, Any]
 
 
 class Poster(Protocol):

@@ -16,12 +16,17 @@ from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import (
     Act,
+    EffectInProgress,
     EffectKind,
+    EffectParked,
     EffectRefused,
     Effects,
+    FingerprintConflict,
     Intent,
     OpenEffect,
+    Paused,
     Quota,
+    QuotaRefused,
     ReadOnly,
     State,
     WindowClosed,
@@ -38,11 +43,29 @@ from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Material, Poster
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.accounts import NotConnected
-from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, QuotaExhausted, VendorRefused
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorRefused,
+)
 from affiliate_empire.vendors.impact import ImpactClient
 
 OPERATION = "publish"
 _MAY_HAVE_HAPPENED = (State.PREPARED, State.COMMITTING, State.UNKNOWN)  # then its handle is asked, whatever the hour
+# One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
+HOLDING = (
+    Paused,
+    NotConnected,
+    AccountRestricted,
+    EffectInProgress,
+    EffectParked,
+    FingerprintConflict,
+    QuotaRefused,
+    QuotaExhausted,
+    ReplyLost,  # the next run asks what became of it
+)
 # What says nothing about the piece: the same may be sent when the account, its key or its window is in order again.
 _OF_THE_ACCOUNT = (AccountRestricted, CredentialsRejected, QuotaExhausted)
 
@@ -137,6 +160,7 @@ def publish_piece(
         niche=piece.niche,
         deadline_at=closes,
         quota=Quota(rule.quota, rule.limit, rule.window, max(piece.slot_at, clock.now())),
+        trace=composed.trace,
     )
     if earlier is not None and _was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
         raise PieceRejected(earlier.error or f"{piece.platform} refused it before.")

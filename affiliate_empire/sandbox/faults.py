@@ -5,8 +5,9 @@ and shop pages. ``POST /_world/faults`` puts a rule in force, ``GET`` lists them
 A rule says which requests it catches (method and path glob), when, and what happens:
 
 - ``status``, ``headers``, ``body``: a reply in place of the vendor's (text as it is, anything else as JSON).
-- ``kind``: the same in the vendor's own words (``refusals``): ``busy``, ``down``, ``quota``, ``banned``, or of no
-  vendor at all: ``html`` (a sign-in page with status 200), ``malformed`` (JSON that ends in the middle).
+- ``kind``: the same in the vendor's own words (``refusals``): ``busy``, ``down``, ``quota``, ``banned``, ``expired``
+  (an access token in the middle of its life), ``error_in_200``, or of no vendor at all: ``html`` (a sign-in page with
+  status 200), ``malformed`` (JSON that ends in the middle). ``headers`` are laid over the vendor's own.
 - ``delay``: seconds by which the reply comes late. ``drip``: seconds over which its body trickles in.
 - ``drop``: the connection is cut without a reply.
 - ``when``: ``before`` the vendor acts (it never sees the request, unless it is only late), or ``after`` it did: a lost
@@ -19,6 +20,7 @@ Examples::
     {"match": "PUT /youtube/upload/*", "when": "after", "drop": true}
     {"match": "* /tiktok/*", "kind": "down", "skip": 2, "times": 5}
     {"match": "GET /merchant/feed.tsv", "drip": 4}
+    {"match": "* /openai/*", "kind": "busy", "headers": {"Retry-After": "900"}}
 
 ``hits`` counts the requests that a rule caught, from the moment it catches them, so that a test can see that a hold has
 begun. Restricted accounts and smaller quotas are no faults of the wire: ``accounts``. What goes wrong by itself:
@@ -91,7 +93,8 @@ class Fault:
     def reply(self, path: str) -> Reply | None:
         """What is said in the vendor's place; None when its own reply is given."""
         if self.kind is not None:
-            return refusal(self.kind, path)
+            reply = refusal(self.kind, path)
+            return Reply(reply.status, reply.body, {**reply.headers, **self.headers})
         return Reply(self.status, "" if self.body is None else self.body, self.headers) if self.status else None
 
 
@@ -172,7 +175,9 @@ class FaultLayer:
         async def hold(message: Message) -> None:
             held.append(message)
 
-        if fault.when == "before":
+        if fault.when == "before" and fault.delay:
+            if acts:  # the vendor has the whole request and is slow: it acts, whether or not its client still waits
+                receive = await _whole(receive)
             await asyncio.sleep(fault.delay)
         if acts:
             await self.app(scope, receive, hold)
@@ -183,6 +188,18 @@ class FaultLayer:
         else:
             for message in _messages(reply) if reply else held:
                 await _send(message, send, fault.drip)
+
+
+async def _whole(receive: Receive) -> Receive:
+    """The request's body, read to its end, to be received once more."""
+    messages: list[Message] = []
+    while not messages or messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return again
 
 
 def _messages(reply: Reply) -> list[Message]:

@@ -168,7 +168,7 @@ def _end(world: World, vendor: str, condition: str, *values: str) -> None:
         state = "done" if row["failure"] is None else "failed"
         world.store.execute("UPDATE footage_jobs SET state = ? WHERE job_id = ?", (state, row["job_id"]))
         if row["micros"]:
-            detail = {"model": row["model"], "ended": state}
+            detail = {"model": row["model"], "ended": state, "begun_at": row["created_at"]}
             world.charge(vendor, "image-to-video", row["micros"], row["job_id"], detail)
 
 

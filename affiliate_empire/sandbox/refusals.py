@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-KINDS = ("busy", "down", "quota", "banned", "html", "malformed")
+KINDS = ("busy", "down", "quota", "banned", "expired", "error_in_200", "html", "malformed")
 _PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><p>{1}</p></body></html>"
 _SOON = {"Retry-After": "1"}
 
@@ -133,7 +133,13 @@ _BANNED: dict[str, tuple[int, str, str]] = {
     "fal": (403, "", "User is locked. Reason: Terms of service."),
     "runway": (403, "", "This organization is suspended."),
 }
-_TABLES = {"busy": _BUSY, "down": _DOWN, "quota": _QUOTA, "banned": _BANNED}
+# An access token that a client can renew by itself; keys and long-lived tokens need their owner.
+_EXPIRED: dict[str, tuple[int, str, str]] = {
+    "youtube": (401, "authError", "Invalid Credentials"),
+    "youtube_analytics": (401, "authError", "Invalid Credentials"),
+    "tiktok": (401, "access_token_invalid", "The access token is invalid or not found in the request."),
+}
+_TABLES = {"busy": _BUSY, "down": _DOWN, "quota": _QUOTA, "banned": _BANNED, "expired": _EXPIRED}
 # Without a word of their own for being busy or out of order: a gateway's page speaks for them.
 _BEHIND_A_GATEWAY = frozenset({"google_trends", "ecb", "merchant", "fal"})
 
@@ -148,7 +154,8 @@ def refusal(kind: str, path: str) -> Reply:
 
     Args:
         kind: one of ``KINDS``. ``html``: a sign-in page of the network between, with status 200; ``malformed``: JSON
-            that ends in the middle, with status 200.
+            that ends in the middle, with status 200; ``error_in_200``: what the vendor says when it is out of order,
+            with status 200.
 
     Raises:
         LookupError: no such kind, or this vendor has none of it.
@@ -158,16 +165,20 @@ def refusal(kind: str, path: str) -> Reply:
     if kind == "malformed":
         return Reply(200, '{"data": [{"id": "1", "stat')
     vendor = vendor_of(path)
+    if path.startswith("/tiktok/upload/") and kind in ("busy", "error_in_200"):  # where bytes go it says no words
+        return Reply(429, "", _SOON) if kind == "busy" else Reply(200, "")
+    if kind == "error_in_200" and (said := _DOWN.get(vendor) or _BUSY.get(vendor)):
+        return Reply(200, _FORMS[vendor](*said))
+    if kind == "expired" and path.startswith("/tiktok/upload/"):
+        raise LookupError("TikTok's upload address takes no token")
     headers = _SOON if kind in ("busy", "down") else {}
     if (vendor, kind) == ("impact", "busy"):
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
-    if path.startswith("/tiktok/upload/") and kind == "busy":
-        return Reply(429, "", headers)  # where TikTok takes bytes it says no words
     if known := _TABLES.get(kind, {}).get(vendor):
         return Reply(known[0], _FORMS[vendor](*known), headers)
     if kind in ("busy", "down") and vendor in _BEHIND_A_GATEWAY:
-        said = "429 Too Many Requests" if kind == "busy" else "503 Service Temporarily Unavailable"
-        return Reply(int(said[:3]), _PAGE.format(said, "nginx"), headers)
+        title = "429 Too Many Requests" if kind == "busy" else "503 Service Temporarily Unavailable"
+        return Reply(int(title[:3]), _PAGE.format(title, "nginx"), headers)
     raise LookupError(f"{vendor or path} knows no {kind!r}: kinds are {', '.join(KINDS)}, and not every vendor has all")
 
 

@@ -155,6 +155,18 @@ class BlogClient:
                 return "published"
             return "open" if self._exists(sha) and self._head() == parent else "overtaken"
 
+    def commit_of(self, path: str) -> str | None:
+        """The commit in which the remote's ``main`` got a file as it is now; None when it has no such file.
+
+        Raises:
+            VendorUnavailable: the remote does not answer.
+        """
+        with self._lock:
+            self._fetch()
+            if self._git("cat-file", "-e", f"refs/published:{_checked(path)}").returncode != 0:
+                return None
+            return self._local("log", "-1", "--format=%H", "refs/published", "--", _checked(path))
+
     # ------------------------------------------------------------------ git
     def _open(self) -> None:
         if not (self._clone / "HEAD").exists():

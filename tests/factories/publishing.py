@@ -67,6 +67,7 @@ class Business:
     ledger_url: str
     world_url: str
     home: str
+    timeout: float = 30.0  # seconds until a vendor's reply counts as lost
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.ledger_url)
@@ -78,7 +79,7 @@ class Business:
             f"{self.world_url}/google_oauth",
             credentials=youtube_grant,
             clock=self.clock,
-            timeout=30,
+            timeout=self.timeout,
             pause=lambda seconds: None,
         )
         self.youtube_analytics = YouTubeAnalyticsClient(
@@ -91,7 +92,7 @@ class Business:
                 SANDBOX_KEYS["instagram_user_id"], SANDBOX_KEYS["instagram_access_token"]
             ),
             clock=self.clock,
-            timeout=30,
+            timeout=self.timeout,
             pause=lambda seconds: None,
         )
         oauth = TikTokOAuth(
@@ -110,7 +111,7 @@ class Business:
                 clock=self.clock,
             ),
             clock=self.clock,
-            timeout=30,
+            timeout=self.timeout,
             chunk_bytes=5 * 1024 * 1024,
         )
         self.blog = BlogClient(
@@ -159,8 +160,10 @@ class Business:
             tracking_url=TRACKING,
         )
 
-    def reconcile(self, day: date = DAY) -> list[Publication]:
-        return reconcile_publications(day, ledger=self.ledger, effects=self.effects, posters=self.posters)
+    def reconcile(self, day: date = DAY, platform: str | None = None) -> list[Publication]:
+        return reconcile_publications(
+            day, ledger=self.ledger, effects=self.effects, posters=self.posters, platform=platform
+        )
 
     def command(self, piece_id: str) -> list[str]:
         """What publishes a piece of this business in another process."""

@@ -199,7 +199,10 @@ class _Instagram:
         now = self.world.now()
         since = stamp(now - timedelta(hours=24))
         count = self.store.one("SELECT count(*) FROM instagram_containers WHERE created_at > ?", (since,))
-        if count is not None and count[0] >= CONTAINERS_PER_24H:
+        allowed = max(
+            CONTAINERS_PER_24H, 4 * (self.world.standing(PLATFORM, keys.INSTAGRAM_USER_ID).posts_per_day or 0)
+        )
+        if count is not None and count[0] >= allowed:
             raise Refused(4, "Application request limit reached")
         container_id = self._number("containers", "17")
         fetched = _Fetched() if "video_url" not in wish else await self._fetch(wish["video_url"], container_id)

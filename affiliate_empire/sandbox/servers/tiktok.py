@@ -279,9 +279,11 @@ class _TikTok:
     def start_draft(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """A draft to the creator's inbox: it takes no ``post_info``, the creator says all that in the app."""
         _only(body, frozenset({"source_info"}))
-        if self.world.standing(PLATFORM, CREATOR).restricted:
+        standing = self.world.standing(PLATFORM, CREATOR)
+        if standing.restricted:
             raise Refused(403, "spam_risk_user_banned_from_posting", "The user is banned from making new posts.")
-        if self._recent("taken_at", "draft AND failure IS NULL") >= DRAFTS_PER_24H:
+        drafts = self._recent("taken_at", "draft AND failure IS NULL")
+        if drafts >= max(DRAFTS_PER_24H, standing.posts_per_day or 0):
             raise Refused(403, "spam_risk_too_many_pending_share", "At most 5 pending shares within any 24 hours.")
         return self._start(body, {}, draft=True)
 

@@ -214,7 +214,9 @@ class _YouTube:
     async def start(self, request: Request) -> Response:
         """Open an upload session; nothing is visible yet."""
         self._authorize(request)
-        self._spend("videos.insert", INSERTS_PER_DAY)  # invalid requests cost too
+        standing = self.world.standing(PLATFORM, CHANNEL)
+        # A channel that may post more has been given a larger project quota, too. Invalid requests cost as well.
+        self._spend("videos.insert", max(INSERTS_PER_DAY, standing.posts_per_day or 0))
         query = request.query_params
         _check_parameters(query, _UPLOAD_PARAMETERS)
         if query.get("uploadType") != "resumable":
@@ -229,7 +231,6 @@ class _YouTube:
                 f"Media type '{kind}' is not supported. Valid media types: [video/*, application/octet-stream]",
             )
         size = _size(request.headers.get("x-upload-content-length"))
-        standing = self.world.standing(PLATFORM, CHANNEL)
         if standing.restricted:
             raise Refused(
                 403, "authenticatedUserAccountSuspended", "The authenticated user's YouTube account is suspended."

@@ -1,0 +1,189 @@
+"""The failure sequences that systems of this kind are known for, each acted out on a battlefield.
+
+Each scenario returns a ``Finding``: what the world's witness saw. References are to public issue threads of the
+projects named; none of their code is ours.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tests.factories.battlefield import KILLED_IN_A_REQUEST, Battlefield
+from tests.factories.under_fire import Job
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a sequence came to, by the world's witness."""
+
+    sequence: str
+    seen_at: str
+    came_to: str
+    double_posts: int = 0
+    lost_posts: int = 0
+    double_charges: int = 0
+    micros_beyond_cap: int = 0
+
+
+def _post(
+    sequence: str,
+    seen_at: str,
+    kind: str,
+    faults: list[list[tuple[str, dict[str, Any]]]],
+    field: Battlefield,
+    *,
+    runs: int = 3,
+) -> Finding:
+    """A piece is run once under each set of faults, then ``runs`` times in calm weather."""
+    piece = field.add(kind, f"pc_s_{len(field.began)}")
+    for rules in faults:
+        field.tick(1)
+        for match, rule in rules:
+            field.world.fault(match, **rule)
+        field.zygote.run(Job(kind, piece))
+        field.world.clear_faults()
+    for _ in range(runs):
+        field.tick(1)
+        field.zygote.run(Job(kind, piece))
+    return _seen(sequence, seen_at, kind, piece, field)
+
+
+def _seen(sequence: str, seen_at: str, kind: str, piece: str, field: Battlefield) -> Finding:
+    field.settle_down()
+    posts = field.posts_seen().get(piece, 0)
+    state = field.state(piece)
+    return Finding(
+        sequence, seen_at, f"{posts} post{'' if posts == 1 else 's'}, {state}",
+        double_posts=max(0, posts - 1), lost_posts=int(state == "settled" and posts == 0),
+    )  # fmt: skip
+
+
+_LOST = {"when": "after", "drop": True}
+_PUBLISH = "POST /instagram/*/media_publish"
+_SESSION = "PUT /youtube/upload/*"
+_BYTES = "PUT /tiktok/upload/*"
+_STATUS = "POST /tiktok/v2/post/publish/status/fetch/"
+_INIT = "POST /tiktok/v2/post/publish/video/init/"
+
+
+def _killed_between(
+    sequence: str, seen_at: str, kind: str, match: str, field: Battlefield, *, when: str = "after"
+) -> Finding:
+    """Killed while a request is under way, then run again."""
+    import signal
+    import time
+
+    piece = field.add(kind, f"pc_s_{len(field.began)}")
+    field.world.fault(match, when=when, delay=1.5)
+    worker = field.zygote.start(Job(kind, piece))
+    while field.world.fault_hits() == 0 and not worker.is_over(0.02):
+        pass
+    time.sleep(0.2)
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+    field.world.clear_faults()
+    time.sleep(1.5)
+    for _ in range(2):
+        field.tick(1)
+        field.zygote.run(Job(kind, piece))
+    return _seen(sequence, seen_at, kind, piece, field)
+
+
+def _twice_at_once(sequence: str, seen_at: str, kind: str, field: Battlefield) -> Finding:
+    piece = field.add(kind, f"pc_s_{len(field.began)}")
+    workers = [field.zygote.start(Job(kind, piece)) for _ in range(3)]
+    for worker in workers:
+        worker.wait()
+    field.tick(1)
+    field.zygote.run(Job(kind, piece))
+    return _seen(sequence, seen_at, kind, piece, field)
+
+
+def _three_deaths(field: Battlefield) -> Finding:
+    piece, rng = field.add("youtube", f"pc_s_{len(field.began)}"), random.Random(1)
+    for _ in range(3):
+        field.attempt("youtube", piece, KILLED_IN_A_REQUEST, rng)
+        field.settle_down()
+    field.zygote.run(Job("youtube", piece))
+    return _seen(
+        "a workflow's three attempts, each with a fresh row",
+        "the original, publishing activity",
+        "youtube",
+        piece,
+        field,
+    )
+
+
+def _paid(
+    sequence: str, seen_at: str, kind: str, rules: list[tuple[str, dict[str, Any]]], field: Battlefield
+) -> Finding:
+    """A paid step under faults, then run three times more."""
+    piece = field.add(kind, f"pc_s_{len(field.began)}")
+    for match, rule in rules:
+        field.world.fault(match, **rule)
+    field.zygote.run(Job(kind, piece))
+    field.world.clear_faults()
+    for _ in range(3):
+        field.tick(1)
+        field.zygote.run(Job(kind, piece))
+    charges = len(field.charges_seen().get(piece, []))
+    rows = field.effects(piece)
+    lost = sum(row.state == "lost" for row in rows)
+    came_to = f"charges: {charges}, lost replies: {lost}"
+    return Finding(sequence, seen_at, came_to, double_charges=max(0, charges - 1 - lost))
+
+
+def _cap_under_lost_replies(field: Battlefield) -> Finding:
+    """A cap for half of what is wanted, and every other reply lost: what the world charges stays below it."""
+    cap = 20_000
+    inner = Battlefield(field.seed, number=98, kinds=(), day_cap=cap)
+    try:
+        for number in range(20):
+            piece = inner.add("elevenlabs" if number % 4 == 0 else "openai_text", f"pc_cap_{number}")
+            if number % 2:
+                inner.world.fault("POST /*", **_LOST)
+            for _ in range(2):
+                inner.zygote.run(Job("elevenlabs" if number % 4 == 0 else "openai_text", piece))
+            inner.world.clear_faults()
+        charged = sum(charge["micros"] for charge in inner.world.witness("charges"))
+    finally:
+        inner.close()
+    return Finding(
+        "retries and lost replies under a cap that binds", "strix#96, litellm#21907, scrollcraft#185",
+        f"{charged / 10_000:.2f} of {cap / 10_000:.2f} cents charged", micros_beyond_cap=max(0, charged - cap),
+    )  # fmt: skip
+
+
+Scenario = Callable[[Battlefield], Finding]
+SCENARIOS: tuple[Scenario, ...] = (
+    partial(_post, "a retry per time-out: five copies", "Postiz #1172, #1321", "youtube",
+            [[(_SESSION, {**_LOST, "times": 2})]] * 5),
+    partial(_post, "published behind a time-out, published again by the next run", "Postiz #1813, re-publish path",
+            "instagram", [[(_PUBLISH, {"when": "before", "delay": 4.5})]]),
+    partial(_post, "an error in answer to a publish that went on", "Postiz #1681, #1562", "instagram",
+            [[(_PUBLISH, {"when": "after", "kind": "down"})]]),
+    partial(_post, "Direct Post's reply lost, its status behind, retried", "AiToEarn #586", "tiktok",
+            [[(_BYTES, _LOST), (_STATUS, {"body": {"data": {"status": "PROCESSING_UPLOAD", "uploaded_bytes": 0},
+                                                   "error": {"code": "ok", "message": ""}}, "status": 200})]] * 2),
+    partial(_post, "time-out after acceptance, classed as retriable", "BrightBean, publisher", "youtube",
+            [[(_SESSION, {"when": "after", "delay": 4.5})]]),
+    partial(_killed_between, "killed while PUBLISHING, stuck for good", "BrightBean; AiToEarn #98, #211", "instagram",
+            _PUBLISH),
+    partial(_killed_between, "publish_id lost before it was stored", "trypost #281", "tiktok", _INIT),
+    partial(_post, "sent, connection lost, sent again in the background", "Tusky #2951", "tiktok",
+            [[(_BYTES, _LOST)], [(_STATUS, {"drop": True})]]),
+    partial(_twice_at_once, "the schedule fires twice", "imposting #59; n8n #31837, #38083", "youtube"),
+    partial(_post, "endless tries against a vendor that is out of order", "mixpost, tries = 0", "instagram",
+            [[("* /instagram/*", {"kind": "down", "times": 50})]] * 8),
+    _three_deaths,
+    partial(_post, "the same day run again", "the original, metrics collector", "blog", [], runs=5),
+    partial(_paid, "a failed run starts over and pays again", "MoneyPrinterTurbo #386", "fal",
+            [("GET /fal/*", {**_LOST, "times": 2})]),
+    partial(_paid, "a lost reply, asked for again", "ShortGPT, short-video-maker #51", "openai_text",
+            [("POST /openai/*", _LOST)]),
+    _cap_under_lost_replies,
+)  # fmt: skip
