@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from affiliate_empire.effects import EffectParked
 from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
@@ -132,7 +133,9 @@ def worked(
         for day in days_of(context):
             pieces = pieces_of(day, ledger=ledger, kind=kind)
             final = pieces_gone_out(day, ledger=ledger)
-            done[day.isoformat()] = work_pieces(name, pieces, verb, ledger=ledger, at_once=at_once, final=final)
+            done[day.isoformat()] = work_pieces(
+                name, pieces, verb, ledger=ledger, at_once=at_once, final=final, holding=(EffectParked,)
+            )
         frames = {key: export_artifacts(date.fromisoformat(key), *steps, ledger=ledger) for key in done}
     spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
     yield dg.Output(

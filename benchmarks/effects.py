@@ -1,55 +1,33 @@
-"""Effects under deaths, lost replies and a crowd: double and lost posts, cents beyond a cap, an intent's cost.
+"""What an effect costs, and a crowd at one cap: intents a second, our CPU per intent, cents beyond the cap.
 
-Prints the figures and writes them as the section "Effects" of ``benchmarks/results.md``. Deaths are simulated in one
-process by a ledger that stops answering its worker around a random transaction (``tests/factories/effects.py``), which
-leaves what ``kill -9`` leaves; real kills are in the tests. Run it with ``.venv/bin/python benchmarks/effects.py``.
+Prints the figures and writes them as the section "Effects" of ``benchmarks/results.md``. Effects under faults are
+``benchmarks/exactly_once.py``'s. Run it with ``.venv/bin/python benchmarks/effects.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import shutil
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-
-from sqlalchemy import func, select
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from affiliate_empire.effects import BudgetRefused, Caps, EffectError, Receipt  # noqa: E402
+from affiliate_empire.effects import BudgetRefused, Caps, Receipt  # noqa: E402
 from affiliate_empire.effects.report import exceeded, imbalances  # noqa: E402
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger  # noqa: E402
-from affiliate_empire.ledger.tables import Budget, Effect  # noqa: E402
-from affiliate_empire.vendors.errors import ReplyLost, VendorError  # noqa: E402
+from affiliate_empire.ledger.tables import Budget  # noqa: E402
 from benchmarks.report import conditions, write_section  # noqa: E402
-from tests.factories.effects import (  # noqa: E402
-    DAY,
-    WIDE,
-    Killed,
-    MortalLedger,
-    Platform,
-    open_account,
-    post_intent,
-    raising,
-    workers,
-)
-
-MOMENTS = ("before_prepare", "after_prepare", "before_commit", "after_commit", "before_reconcile")
-LOST = ReplyLost("no reply", vendor="v")
+from tests.factories.effects import DAY, WIDE, open_account, workers  # noqa: E402
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--intents", type=int, default=10_000)
-    options.add_argument("--seed", type=int, default=7)
-    chosen = options.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     folder = Path(tempfile.mkdtemp(prefix="empire-effects-"))
     folder.chmod(0o755)  # root's PostgreSQL runs as another user
     server = EmbeddedPostgres(folder / "home")
@@ -68,7 +46,6 @@ def main() -> None:
             "later start, s": later_start,
             **_pace(ledger),
             **_crowd(ledger),
-            **_faults(ledger, chosen.intents, random.Random(chosen.seed), folder),  # noqa: S311 - seeded on purpose
         }
         with ledger.begin() as session:
             unbalanced = len(imbalances(session)) + len(exceeded(session))
@@ -139,49 +116,6 @@ def _crowd(ledger: Ledger) -> dict[str, float]:
             "cents spent of 100": budget.spent_micros / 10_000,
             "cents beyond the cap": max(0, budget.spent_micros + budget.reserved_micros - 1_000_000) / 10_000,
         }
-
-
-def _faults(ledger: Ledger, intents: int, rng: random.Random, folder: Path) -> dict[str, float]:
-    """Posts whose worker dies or whose reply is lost at a random point, three times in a row, and then a clean run."""
-    double = missing = killed = lost = 0
-    wall = time.perf_counter()
-    for number in range(intents):
-        piece = f"pc_{number}"
-        platform_folder = Platform(folder / "platform")
-        intent = post_intent(piece, max_cost_micros=10)
-        for _ in range(3):
-            fault = rng.random()
-            mortal = ledger
-            if fault < 0.5:
-                mortal = MortalLedger(ledger, rng.randint(1, 5), committed=rng.random() < 0.5)
-            if fault > 0.3:
-                platform_folder.at = {rng.choice(MOMENTS): raising(LOST)}
-            try:
-                workers(mortal).perform(intent, platform_folder.act(piece))
-            except Killed:
-                killed += 1
-            except VendorError:
-                lost += 1
-            except EffectError:
-                pass
-        platform_folder.at = {}
-        with suppress(EffectError):
-            workers(ledger).perform(intent, platform_folder.act(piece))
-        posts = len(platform_folder.posts)
-        double += posts > 1
-        missing += posts == 0
-        shutil.rmtree(platform_folder.root)
-    with ledger.begin() as session:
-        settled = session.scalar(select(func.count()).where(Effect.operation == "post", Effect.state == "settled"))
-    return {
-        "posts under faults": intents,
-        "simulated deaths": killed,
-        "replies lost": lost,
-        "posted twice": double,
-        "never posted": missing,
-        "settled in the ledger": settled or 0,
-        "posts/s under faults (up to 4 runs each)": intents / (time.perf_counter() - wall),
-    }
 
 
 def _report(figures: dict[str, float]) -> None:

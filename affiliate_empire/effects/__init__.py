@@ -16,6 +16,7 @@ from affiliate_empire.effects.errors import (
     QuotaRefused,
     ReadOnly,
     SpendNotConfirmed,
+    Unconfirmed,
     WindowClosed,
 )
 from affiliate_empire.effects.machine import Effects
@@ -67,6 +68,7 @@ __all__ = [
     "SpendNotConfirmed",
     "State",
     "StillUnknown",
+    "Unconfirmed",
     "Verdict",
     "WindowClosed",
 ]

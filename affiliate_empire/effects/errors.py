@@ -13,6 +13,7 @@ Tree::
         ├── EffectInProgress      another worker holds it, or has taken it over from this one
         ├── EffectRefused         the vendor refused exactly this before, and was paid for it
         ├── EffectParked          only the owner can say whether it happened
+        │   └── Unconfirmed       nothing new happens in a restored or copied ledger before its owner's word
         └── ReadOnly              this mode neither spends nor posts
 """
 
@@ -83,6 +84,10 @@ class EffectRefused(EffectError):
 
 class EffectParked(EffectError):
     """Held, with its reservation, until the owner has looked."""
+
+
+class Unconfirmed(EffectParked):
+    """The ledger was restored or copied, and its owner has not said that no other works on its accounts."""
 
 
 class ReadOnly(EffectError):

@@ -36,6 +36,7 @@ from affiliate_empire.effects.errors import (
     EffectRefused,
     FingerprintConflict,
     ReadOnly,
+    Unconfirmed,
     WindowClosed,
 )
 from affiliate_empire.effects.model import (
@@ -365,6 +366,8 @@ class Effects:
         new = self._insert(session, intent, number, epoch)
         if new is None:
             raise EffectInProgress(f"{intent.key} is just being replaced by another process: run it again.")
+        if effect.epoch == epoch:
+            new.claims = effect.claims  # what was told of it in this epoch, by its vendor or its owner, stands
         return new
 
     def _take(self, session: Session, effect: Effect, intent: Intent, installation: Installation) -> _Claim:
@@ -834,7 +837,7 @@ def _refuse_other_epoch(effect: Effect, epoch: int) -> None:
 
 def _refuse_unconfirmed(intent: Intent, installation: Installation) -> None:
     if installation.confirmed_epoch != installation.epoch:
-        raise EffectParked(
+        raise Unconfirmed(
             f"{intent.key} waits: this ledger was restored or copied. Say with `empire effects confirm` that no other "
             "installation works on its accounts."
         )

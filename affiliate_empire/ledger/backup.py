@@ -195,7 +195,7 @@ def _begin_epoch(restored: Ledger, source: psycopg.Connection[Any], file: Path, 
         installation = session.scalars(select(Installation)).one()
         installation.epoch = max(installation.epoch, current)
         session.flush()
-        epoch = bump_epoch(session, f"restored from the backup {file.name}")
+        epoch = bump_epoch(session, f"restored from the backup {file.name}", confirmed=True, knows_since=since)
         if not since:
             session.merge(Pause(scope="all", reason=_PAUSED_BECAUSE, paused_at=func.now()))
         ended = ("settled", "lost", "refused", "expired", "superseded")

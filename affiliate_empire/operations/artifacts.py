@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.content.script import Script
-from affiliate_empire.effects import EffectParked, EffectRefused, Effects, Receipt, State
+from affiliate_empire.effects import EffectParked, EffectRefused, Effects, Receipt, State, Unconfirmed
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
@@ -175,6 +175,8 @@ def pay(
         raise
     except EffectRefused as error:
         raise PieceRejected(str(error)) from error
+    except Unconfirmed:
+        raise
     except EffectParked as error:
         if _is_open(effects.ledger, f"{piece.piece_id}:{step}"):
             raise  # a restored ledger: the owner says whether it happened, then the piece goes on

@@ -17,7 +17,6 @@ from affiliate_empire.content.script import clip_prompt
 from affiliate_empire.effects import (
     Accepted,
     EffectKind,
-    EffectParked,
     EffectRefused,
     Effects,
     Failed,
@@ -79,7 +78,8 @@ def make_clips(
 
     Raises:
         BadInput: script or stills were not made yet.
-        PieceRejected: no provider makes a clip of this content, or nobody can say whether a job was begun.
+        PieceRejected: no provider makes a clip of this content.
+        EffectParked: nobody can say whether a job was begun; with its owner's word the piece goes on.
         EffectError, VendorError: nothing about this piece.
     """
     brief = load_brief(piece_id, ledger)
@@ -154,8 +154,6 @@ def _filmed(
             receipt = _begun_once(
                 scene, provider, client, effects=effects, media=media, policy=policy, patience=patience
             )
-        except EffectParked as error:
-            raise PieceRejected(str(error)) from error
         except ReplyLost:
             raise  # the job goes on, and may not be begun elsewhere
         except (ContentRefused, QuotaExhausted, EffectRefused, VendorUnavailable) as error:

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from affiliate_empire.effects import BudgetRefused, Caps, Effects, State
+from affiliate_empire.effects import BudgetRefused, Caps, EffectParked, Effects, State
 from affiliate_empire.effects.report import exceeded, imbalances
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
@@ -228,7 +228,7 @@ def test_a_lost_submit_parks_and_is_begun_nowhere_else(studio: Studio, world: Ru
     piece = studio.planned()
     world.fault(SUBMIT, when="after", drop=True)
     for _ in range(2):
-        with pytest.raises(PieceRejected, match=r"fal\.ai/dashboard.*empire effects resolve"):
+        with pytest.raises(EffectParked, match=r"fal\.ai/dashboard.*empire effects resolve"):
             studio.clips(piece)
     assert states(studio.ledger) == {"fal": State.UNKNOWN}
     assert [vendor for vendor, _, _ in charged(world, before)] == ["fal"]
@@ -349,7 +349,7 @@ def test_a_kill_at_any_moment_leaves_one_job_and_one_charge(
         assert booked(studio.ledger) == charged(world, before)
         assert len(charged(world, before)) == 1
     else:  # its id never came here: nobody but the owner can say which job it is
-        with pytest.raises(PieceRejected, match="look at fal"):
+        with pytest.raises(EffectParked, match="look at fal"):
             studio.clips(piece)
         assert len(charged(world, before)) == 1
         assert states(studio.ledger) == {"fal": State.UNKNOWN}
