@@ -5,7 +5,7 @@ Plain values and protocols. The state machine that uses them is ``affiliate_empi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum

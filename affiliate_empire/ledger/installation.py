@@ -10,8 +10,8 @@ from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger.tables import Alert, Installation
 
 _CONFIRM = (
-    "nothing is spent or posted until you have said with `empire effects confirm` that no other installation works on its "
-    "accounts, and "
+    "nothing is spent or posted until you have said with `empire effects confirm` that no other installation works on "
+    "its accounts, and "
 )
 
 
@@ -41,8 +41,8 @@ def bump_epoch(session: Session, reason: str, *, confirmed: bool = False, knows_
         severity="high",
         subject="this ledger is a copy",
         message=(
-            f"This ledger was {reason}: {'' if confirmed else _CONFIRM}what was open then is held until you have looked; "
-            "see `empire effects`."
+            f"This ledger was {reason}: {'' if confirmed else _CONFIRM}what was open then is held until you have "
+            "looked; see `empire effects`."
         ),
         raised_at=func.now(),
     )
