@@ -40,8 +40,8 @@ from affiliate_empire.effects.errors import (
     WindowClosed,
 )
 from affiliate_empire.effects.model import (
-    HOLDING,
     HANDED_OVER,
+    HOLDING,
     PARKED,
     Accepted,
     Act,

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import select
 
-from affiliate_empire.effects import Caps, Gone, NotDone, State, StillUnknown, Verdict
+from affiliate_empire.effects import RESTORED, Caps, Gone, NotDone, State, StillUnknown, Verdict
 from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
@@ -85,6 +85,15 @@ class Package:
             "slot_at": self.slot_at.isoformat(),
         }
 
+    def trace(self) -> dict[str, Any]:
+        """What is known of the post without its folder."""
+        return {
+            "title": self.title,
+            "description": self.caption,
+            "disclosures": DRAFT_DISCLOSURES,
+            "prepared_at": self.slot_at.isoformat(),
+        }
+
 
 class HandOver:
     """The act. Its handle is the folder in the making and the place it goes to.
@@ -138,6 +147,8 @@ class HandOver:
         raise ReplyLost(f"{handle['piece_id']} was handed over; only its person can say more.", vendor="tiktok")
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        if RESTORED in handle:
+            return StillUnknown(f"TikTok Studio, for a video named {handle['title']!r}")
         return package_standing(handle, self._clock.now())
 
     def _place(self) -> Path:

@@ -52,7 +52,9 @@ class TikTokPoster:
         refuse_undisclosed(check_description(text.caption, self._policy))
         if material.account.route == "package":
             package = Package.of(material, text.title, text.caption, sha256)
-            return Composed(HandOver(self._handoff, self._clock, self._media, package), package.looks())
+            return Composed(
+                HandOver(self._handoff, self._clock, self._media, package), package.looks(), package.trace()
+            )
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
         post = _Post(material.account.route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
         tiktok = self._tiktok.of(material.account.account_id)

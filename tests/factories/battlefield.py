@@ -172,7 +172,7 @@ class Battlefield:
                 path = self.new_video(piece)
                 add_video(self.business, path, piece_id=piece, slot_at=slot_at, platform=platform)
                 path.unlink()
-            self._move_to_account(piece, platform)
+            self._move_to_account(piece, kind)
         else:
             add_post(self.business, piece_id=piece, slot_at=self.now)
             if kind in JOBS:
@@ -189,13 +189,15 @@ class Battlefield:
         self.videos.setdefault(piece, []).append(hashlib.sha256(path.read_bytes()).hexdigest())
         return path
 
-    def _move_to_account(self, piece: str, platform: str) -> None:
-        used = self._accounts[platform] = self._accounts.get(platform, -1) + 1
-        account_id = f"{platform}:lab{used // _PER_ACCOUNT}"
+    def _move_to_account(self, piece: str, kind: str) -> None:
+        used = self._accounts[kind] = self._accounts.get(kind, -1) + 1
+        platform, route = platform_of(kind), "inbox" if kind == "tiktok_inbox" else "direct"
+        account_id = f"{platform}:{kind.replace('_', '')}{used // _PER_ACCOUNT}"
         with self.ledger.begin() as session:
             if used % _PER_ACCOUNT == 0:
                 handle = account_id.partition(":")[2]
-                session.add(Account(account_id=account_id, platform=platform, handle=handle, display_name=handle))
+                row = Account(account_id=account_id, platform=platform, handle=handle, display_name=handle, route=route)
+                session.add(row)
                 session.flush()
             session.execute(update(Piece).where(Piece.piece_id == piece).values(account_id=account_id))
 

@@ -34,7 +34,6 @@ from affiliate_empire.operations.draw_picture import Picture, draw_picture
 from affiliate_empire.operations.make_clips import make_clips
 from affiliate_empire.operations.patience import Patience
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
-from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.publish_piece import HOLDING
 from affiliate_empire.operations.work_pieces import PiecesWorked, work_pieces
 from affiliate_empire.policy import load_policy
@@ -132,10 +131,6 @@ class Stack(Business):
         if job.kind not in POSTS:
             self._pay(job)
             return None
-        if job.kind == "tiktok_inbox":
-            self.posters["tiktok"] = TikTokPoster(
-                always(self.tiktok), clock=self.clock, media=self.media, policy=self.policy, route="inbox"
-            )
         if job.kind == "instagram_url":
             self.posters["instagram"] = InstagramPoster(
                 always(self.instagram),
