@@ -26,6 +26,7 @@ from resources.effects import EffectsResource
 from resources.elevenlabs import ElevenLabsResource
 from resources.fal import FalResource
 from resources.google_trends import GoogleTrendsResource
+from resources.grants import GrantsResource
 from resources.impact import ImpactResource
 from resources.instagram import InstagramResource
 from resources.lake import LakeIOManager
@@ -185,7 +186,9 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"settings": settings}
     clock = overrides.get("clock", ClockResource(**given))
     ledger = overrides.get("ledger", LedgerResource(**given))
-    of_accounts = {**given, "ledger": ledger, "clock": clock}
+    vault = VaultResource(**given, ledger=ledger)
+    grants = overrides.get("grants", GrantsResource(**given, vault=vault, clock=clock))
+    of_accounts = {**given, "grants": grants}
     return {
         "settings": settings,
         "policy": load_policy(),
@@ -200,10 +203,11 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "elevenlabs": ElevenLabsResource(**given),
         "fal": FalResource(**given),
         "runway": RunwayResource(**given),
-        "youtube": YouTubeResource(**of_accounts),
+        "grants": grants,
+        "youtube": YouTubeResource(**of_accounts, clock=clock),
         "youtube_analytics": YouTubeAnalyticsResource(**of_accounts),
-        "tiktok": TikTokResource(**of_accounts, vault=VaultResource(**given, ledger=ledger)),
-        "instagram": InstagramResource(**of_accounts),
+        "tiktok": TikTokResource(**of_accounts, clock=clock),
+        "instagram": InstagramResource(**of_accounts, clock=clock),
         "blog": BlogResource(**given),
         "impact": ImpactResource(**given),
         "ecb": ECBResource(**given),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -52,6 +53,8 @@ SANDBOX_KEYS = {
     "tiktok_refresh_token": "sandbox-tiktok-refresh-token",
     "instagram_user_id": "17841400000000001",
     "instagram_access_token": "sandbox-instagram-token",
+    "meta_app_id": "1000000000000001",
+    "meta_app_secret": "sandbox-meta-app-secret",
     "youtube_client_id": "sandbox-youtube-client",
     "youtube_client_secret": "sandbox-youtube-secret",
     "youtube_refresh_token": "sandbox-youtube-refresh-token",
@@ -80,6 +83,16 @@ _LIVE_URLS = {
 # A map of dollars; NoDecode leaves the JSON to the validator, whose refusal is a sentence.
 DollarsByName = Annotated[dict[str, Annotated[Decimal, Field(ge=0)]], NoDecode]
 _NICHE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+# What an account's owner granted, and what our own clients need beside it; by platform.
+_GRANTS = {"youtube": ("refresh_token",), "tiktok": ("refresh_token",), "instagram": ("user_id", "access_token")}
+_CLIENTS = {
+    "youtube": ("youtube_client_id", "youtube_client_secret"),
+    "tiktok": ("tiktok_client_key", "tiktok_client_secret"),
+    "instagram": (),
+    "blog": ("blog_remote", "blog_base_url"),
+}
 
 
 class Settings(BaseSettings):
@@ -136,6 +149,8 @@ class Settings(BaseSettings):
     tiktok_refresh_token: SecretStr | None = Field(default=None, description="the first one; later ones are stored")
     instagram_user_id: str | None = Field(default=None, repr=False)
     instagram_access_token: SecretStr | None = None
+    meta_app_id: str | None = Field(default=None, repr=False, description="of the Meta app; renews Instagram's tokens")
+    meta_app_secret: SecretStr | None = None
     media_public_url: str | None = Field(
         default=None, description="where the media store is reached from outside; Instagram then fetches videos there"
     )
@@ -213,21 +228,34 @@ class Settings(BaseSettings):
         """Pieces asked for, by platform."""
         return {name: getattr(self, f"slate_{name}") for name in ("youtube", "tiktok", "instagram", "blog")}
 
+    def grant_of(self, platform: str) -> dict[str, str] | None:
+        """What the first account's owner granted on a platform, as far as the settings hold it; None when they do not.
+
+        By name: ``refresh_token``, or ``user_id`` and ``access_token``.
+        """
+        names = _GRANTS[platform]
+        if not self.simulated and any(getattr(self, f"{platform}_{name}") is None for name in names):
+            return None
+        return {name: self.secret(f"{platform}_{name}") for name in names}
+
     @property
-    def closed_platforms(self) -> dict[str, str]:
-        """Platforms that cannot be posted on for want of a credential, with the reason; none in the sandbox."""
+    def has_meta_app(self) -> bool:
+        """Whether Instagram's tokens can be extended."""
+        return self.simulated or None not in (self.meta_app_id, self.meta_app_secret)
+
+    def closed_platforms(self, connected: Collection[str] = ()) -> dict[str, str]:
+        """Platforms that cannot be posted on for want of a credential, with the reason; none in the sandbox.
+
+        Args:
+            connected: platforms with an account whose grant is in the vault: the settings need not hold one.
+        """
         if self.simulated:
             return {}
-        needed = {
-            "youtube": ("youtube_client_id", "youtube_client_secret", "youtube_refresh_token"),
-            "tiktok": ("tiktok_client_key", "tiktok_client_secret", "tiktok_refresh_token"),
-            "instagram": ("instagram_user_id", "instagram_access_token"),
-            "blog": ("blog_remote", "blog_base_url"),
-        }
-        missing = {
-            platform: [_variable(name) for name in names if getattr(self, name) is None]
-            for platform, names in needed.items()
-        }
+        missing = {}
+        for platform, client in _CLIENTS.items():
+            grant = () if platform in connected else _GRANTS.get(platform, ())
+            names = [*client, *(f"{platform}_{name}" for name in grant)]
+            missing[platform] = [_variable(name) for name in names if getattr(self, name) is None]
         return {platform: f"{', '.join(names)} not set" for platform, names in missing.items() if names}
 
     @property

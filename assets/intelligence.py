@@ -13,6 +13,7 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.decide_strategy import load_strategy
 from affiliate_empire.operations.export import export_performance
+from affiliate_empire.operations.list_accounts import connected_platforms
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import load_plan_evidence, record_plan
 from affiliate_empire.operations.replan_day import replan_day
@@ -22,6 +23,7 @@ from affiliate_empire.planning import ContentPlan
 from affiliate_empire.policy import Policy
 from affiliate_empire.ranking import RankedProducts, TrendingTopics, TrendSignals, no_trends, rank
 from affiliate_empire.settings import Settings
+from affiliate_empire.vault import Grants
 from affiliate_empire.vendors.google_trends import GoogleTrendsClient
 from assets.partitions import day, week
 from assets.pictures import bar_plot, listing, together
@@ -234,6 +236,7 @@ def content_plan(
     clock: dg.ResourceParam[Clock],
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
+    grants: dg.ResourceParam[Grants],
     settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
     """The pieces to make: product, platform, account, slot, prompt version, arm. One row per piece; free.
@@ -244,6 +247,7 @@ def content_plan(
     verb = partial(replan_day, cause=config.cause, account_id=config.account_id) if config.cause else record_plan
     with failing_clearly():
         prepare_ledger(ledger=ledger)
+        closed = settings.closed_platforms(connected_platforms(grants, ledger=ledger))
         frames = {
             str(each): verb(
                 each,
@@ -254,8 +258,13 @@ def content_plan(
                 policy=policy,
                 calendar=settings.calendar,
                 slate=settings.slate,
+<<<<<<< HEAD
                 closed=settings.closed_platforms,
                 caps=settings.caps,
+=======
+                closed=closed,
+                budget_micros=to_micros(settings.budget_day_usd),
+>>>>>>> fd46c44 (Keep what each account's owner granted under the account's name)
                 seed=settings.seed,
                 clips=settings.clips_per_video,
                 clip_providers=settings.clip_providers,

@@ -6,20 +6,17 @@ from contextlib import contextmanager
 import dagster as dg
 
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Settings
-from affiliate_empire.vault import RotatingTokens, Vault
+from affiliate_empire.vault import Grants, RotatingTokens
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.tiktok import TikTokClient, TikTokOAuth
-from resources.accounts import refuse_unconnected
 
 
 class TikTokResource(dg.ConfigurableResource[PerAccount[TikTokClient]]):
     """TikTok's Content Posting API, a client for each account's creator."""
 
     settings: dg.ResourceDependency[Settings]
-    ledger: dg.ResourceDependency[Ledger]
-    vault: dg.ResourceDependency[Vault]
+    grants: dg.ResourceDependency[Grants]
     clock: dg.ResourceDependency[Clock]
     timeout_seconds: float = 60.0
 
@@ -33,14 +30,8 @@ class TikTokResource(dg.ConfigurableResource[PerAccount[TikTokClient]]):
         )
 
         def open_client(account_id: str) -> TikTokClient:
-            refuse_unconnected(account_id, ledger=self.ledger)
-            tokens = RotatingTokens(
-                self.vault,
-                "tiktok",
-                first=lambda: secret("tiktok_refresh_token"),
-                refresh=oauth.refresh,
-                clock=self.clock,
-            )
+            self.grants.refuse_unconnected(account_id)
+            tokens = RotatingTokens(self.grants, account_id, refresh=oauth.refresh, clock=self.clock)
             return TikTokClient(url, tokens=tokens, clock=self.clock, timeout=self.timeout_seconds)
 
         clients = PerAccount(open_client, close=TikTokClient.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -31,10 +31,7 @@ def show(as_json: JsonFlag = False) -> None:
         return
     table = Table("account", "name", "niche", "may post")
     for row in rows:
-        may_post = (
-            f"paused: {row['paused']}" if row["paused"] else "yes" if row["status"] == "active" else row["status"]
-        )
-        table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", may_post)
+        table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", _may_post(row))
     out.print(table if rows else "There is no account yet: run `empire demo`.")
 
 
@@ -48,3 +45,11 @@ def route(
 
     choose_route(account, way, ledger=open_ledger(Settings()))
     out.print(f"{account} posts by the route {way} from now on.")
+
+
+def _may_post(account: dict[str, Any]) -> str:
+    if not account["connected"]:
+        return "not connected"
+    if account["paused"]:
+        return f"paused: {account['paused']}"
+    return "yes" if account["status"] == "active" else str(account["status"])

@@ -12,6 +12,7 @@ from affiliate_empire.kernel.clock import Clock, SystemClock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Settings
+from affiliate_empire.vault import Grants, Vault
 
 out = Console()
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -44,3 +45,16 @@ def read_day(text: str | None) -> date | None:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a business day has no zone)
     except ValueError:
         raise BadInput(f"{text} is not a date: write it as 2026-11-21.") from None
+
+
+def open_vault(settings: Settings, ledger: Ledger) -> Vault:
+    """The home's vault; its master key is opened when the first credential is needed."""
+    from affiliate_empire.vault import open_master_key
+
+    given = settings.master_key.get_secret_value() if settings.master_key else None
+    return Vault(ledger, lambda: open_master_key(settings.home_path, given))
+
+
+def open_grants(settings: Settings, ledger: Ledger) -> Grants:
+    """The accounts' grants, to look at: whoever reads them needs no clock."""
+    return Grants(open_vault(settings, ledger), given=settings.grant_of, clock=SystemClock())

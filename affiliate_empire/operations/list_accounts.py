@@ -9,13 +9,15 @@ from sqlalchemy import select
 from affiliate_empire.effects.switches import paused_scopes
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account
+from affiliate_empire.vault import Grants
 
 
-def list_accounts(*, ledger: Ledger) -> list[dict[str, Any]]:
-    """A row per account, by platform and age: ``account_id``, ``display_name``, ``niche``, ``status``, ``paused``.
+def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
+    """A row per account, by platform and age.
 
-    ``niche`` is None for any. ``paused`` is the reason of the pause that holds it (its own, its platform's, or of all);
-    None where it may post.
+    ``account_id``, ``display_name``, ``niche`` (None for any), ``status``, ``paused`` (the reason of the pause that
+    holds it: its own, its platform's, or of all; None where it may post) and ``connected`` (whether there is a grant to
+    post with; a blog needs none).
     """
     query = select(Account).order_by(Account.platform, Account.created_at, Account.account_id)
     pauses = paused_scopes(ledger=ledger)
@@ -32,6 +34,14 @@ def list_accounts(*, ledger: Ledger) -> list[dict[str, Any]]:
                 "niche": account.niche,
                 "status": account.status,
                 "paused": reason(account),
+                "connected": account.platform == "blog" or grants.is_connected(account.account_id),
             }
             for account in session.scalars(query)
         ]
+
+
+def connected_platforms(grants: Grants, *, ledger: Ledger) -> set[str]:
+    """The platforms that have an active account with a grant to post with."""
+    with ledger.begin() as session:
+        accounts = session.scalars(select(Account).where(Account.status == "active", Account.platform != "blog")).all()
+    return {account.platform for account in accounts if grants.is_connected(account.account_id)}

@@ -40,7 +40,7 @@ class Vault:
     """
 
     def __init__(self, ledger: Ledger, key: Callable[[], MasterKey]) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._open_key = key
         self._opened: MasterKey | None = None
 
@@ -53,13 +53,24 @@ class Vault:
         Raises:
             Misconfigured: it cannot be decrypted with the master key in force.
         """
-        with self._ledger.begin() as session:
+        with self.ledger.begin() as session:
             row = session.get(Credential, name)
         return None if row is None else self._decrypted(row)
 
+    def adopt(self, former: str, name: str) -> None:
+        """Keep a credential under another name from now on, unless there is one of that name."""
+        with self.ledger.begin() as session:
+            row = session.scalars(select(Credential).where(Credential.name == former).with_for_update()).one_or_none()
+            if row is None:
+                return
+            if session.get(Credential, name) is None:
+                self._create(session, name)
+                self._write(session, name, self._decrypted(row))
+            session.delete(row)
+
     def save(self, name: str, secret: Secret) -> None:
         """Keep a credential, in place of the one of the same name."""
-        with self._ledger.begin() as session:
+        with self.ledger.begin() as session:
             self._create(session, name)
             self._write(session, name, secret)
 
@@ -77,7 +88,7 @@ class Vault:
         """
         until = time.monotonic() + 2 * _LEASE.total_seconds()
         while True:
-            with self._ledger.begin() as session:
+            with self.ledger.begin() as session:
                 self._create(session, name)
                 row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
                 secret = self._decrypted(row)
@@ -97,7 +108,7 @@ class Vault:
     def alert(self, alert_id: str, subject: str, message: str, at: datetime) -> None:
         """Tell the owner that a credential is dead; the same cause is told once."""
         alert = insert(Alert).values(alert_id=alert_id, severity="high", subject=subject, message=message, raised_at=at)
-        with self._ledger.begin() as session:
+        with self.ledger.begin() as session:
             session.execute(alert.on_conflict_do_nothing())
 
     def _renew(self, ours: Credential, secret: Secret, renew: Callable[[Secret], Secret]) -> Secret:
@@ -105,11 +116,11 @@ class Vault:
         try:
             new = renew(secret)
         except BaseException:  # even an interrupt: the lease is for the one who renews
-            with self._ledger.begin() as session:
+            with self.ledger.begin() as session:
                 still_ours = (Credential.name == name, Credential.lease_until == ours.lease_until)
                 session.execute(update(Credential).where(*still_ours).values(lease_owner=None, lease_until=None))
             raise
-        with self._ledger.begin() as session:
+        with self.ledger.begin() as session:
             row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
             if "refused" in new and row.version != ours.version:
                 # We slept past our lease, and somebody was granted a new one meanwhile: ours is no news.

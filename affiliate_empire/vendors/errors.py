@@ -8,7 +8,8 @@ Tree::
     └── VendorRefused          never tried again: bad key, bad input, policy, a retired model
         ├── ContentRefused     what was asked for, not who asks: other content, or another vendor, may be accepted
         ├── CredentialsRejected   who asks: the key or grant is not accepted; with a new one the same may be sent
-        │   └── RouteClosed        how it was asked: what was granted does not cover it; by another route it may be sent
+        │   ├── RouteClosed        how it was asked: what was granted does not cover it; by another route it may be sent
+        │   └── GrantEnded     what an account's owner granted is dead: nobody asks with it again
         ├── AccountRestricted  who asks: the platform does not let this account post
         └── QuotaExhausted     the vendor's own window is full; ``resets_at`` says when it opens, if known
 
@@ -74,6 +75,10 @@ class CredentialsRejected(VendorRefused):
 
 class RouteClosed(CredentialsRejected):
     """What was granted does not cover this way of posting. The owner chooses another one; nothing changes by itself."""
+
+
+class GrantEnded(CredentialsRejected):
+    """The account's owner withdrew the grant, or it ran out. Only the owner can grant anew."""
 
 
 class AccountRestricted(VendorRefused):

@@ -11,20 +11,24 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from affiliate_empire.vendors.errors import CredentialsRejected, VendorError, VendorUnavailable
+from affiliate_empire.vendors.errors import CredentialsRejected, GrantEnded, VendorError, VendorUnavailable
 from affiliate_empire.vendors.http import is_loopback
 
 
 @dataclass(frozen=True)
 class GoogleCredentials:
-    """An OAuth client, and the grant that a channel's owner gave it."""
+    """An OAuth client, and the grant that a channel's owner gave it.
+
+    ``ended`` is told when Google says that the grant is dead.
+    """
 
     client_id: str
-    client_secret: str
-    refresh_token: str
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    ended: Callable[[GrantEnded], object] = lambda error: None
 
 
 class GoogleTokens:
@@ -64,7 +68,8 @@ class GoogleTokens:
 
         Raises:
             Misconfigured: there is no grant (``credentials`` says so).
-            CredentialsRejected: the grant is revoked, has expired or lacks a scope: connect again.
+            GrantEnded: the grant is revoked or has expired: connect again.
+            CredentialsRejected: it lacks a scope: connect again.
             VendorUnavailable: the token endpoint does not answer.
         """
         import google_auth_httplib2
@@ -73,7 +78,7 @@ class GoogleTokens:
 
         with self._lock:
             if self._credentials is None:
-                grant = self._ask()
+                self._grant = grant = self._ask()
                 self._credentials = Credentials(
                     token=None,
                     refresh_token=grant.refresh_token,
@@ -87,7 +92,11 @@ class GoogleTokens:
                     with closing(self._open()) as http:
                         self._credentials.refresh(google_auth_httplib2.Request(http))
                 except (auth_errors.RefreshError, auth_errors.TransportError) as error:
-                    raise self.failure(error) from error
+                    failure = self.failure(error)
+                    if isinstance(failure, GrantEnded):
+                        self._credentials = None  # who gives the grant says from now on that there is none
+                        self._grant.ended(failure)
+                    raise failure from error
                 except (TypeError, KeyError) as error:  # the library trips over a page of a proxy
                     raise self._no_answer() from error
             return self._credentials
@@ -112,7 +121,14 @@ class GoogleTokens:
                 vendor=self._vendor,
                 code="invalid_scope",
             )
-        return CredentialsRejected(
+        if "invalid_client" in str(said["error"]) or said["error"] in ("unauthorized_client", "access_denied"):
+            return CredentialsRejected(
+                f"Google refused our OAuth client ({said['error']}): check EMPIRE_YOUTUBE_CLIENT_ID and "
+                "EMPIRE_YOUTUBE_CLIENT_SECRET in .env.",
+                vendor=self._vendor,
+                code=str(said["error"]),
+            )
+        return GrantEnded(
             "Google refused to renew YouTube's access (the grant was revoked or has expired): "
             "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
             vendor=self._vendor,

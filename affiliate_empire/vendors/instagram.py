@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     CredentialsRejected,
+    GrantEnded,
     QuotaExhausted,
     ReplyLost,
     VendorError,
@@ -59,10 +60,22 @@ _MAKE_ANEW = ("2207003", "2207001", "2207032", "2207053")
 
 @dataclass(frozen=True)
 class InstagramCredentials:
-    """An Instagram professional account and a token of its page that may publish there."""
+    """An Instagram professional account and a token that may publish there.
+
+    ``ended`` is told when Instagram says that the token is dead.
+    """
 
     user_id: str
-    access_token: str
+    access_token: str = field(repr=False)
+    ended: Callable[[GrantEnded], object] = lambda error: None
+
+
+@dataclass(frozen=True)
+class LongLivedToken:
+    """A token that lives for weeks, and its life in seconds; None where it has no end."""
+
+    access_token: str = field(repr=False)
+    expires_in: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,6 +346,8 @@ class InstagramClient:
         if response.status_code == 200 and document is not None and "error" not in document:
             return document
         error = self._error(response, document)
+        if isinstance(error, GrantEnded):
+            self._credentials().ended(error)
         if visible and type(error) is VendorUnavailable and error.code not in _NOTHING_HAPPENED:
             # Instagram answers "try again" also when it goes on publishing behind the answer.
             raise ReplyLost(str(error), vendor=_VENDOR, code=error.code)
@@ -374,7 +389,7 @@ class InstagramClient:
                 resets_at=resets_at,
             )
         if code in _BAD_TOKEN:
-            return CredentialsRejected(
+            return GrantEnded(
                 f"Instagram rejected the token ({message}): {_REMEDY}.",
                 vendor=_VENDOR,
                 code=known,
@@ -418,6 +433,77 @@ class InstagramClient:
 def could_not_fetch(status: ContainerStatus) -> bool:
     """Whether Instagram was kept from the address of the video: a robots.txt that forbids it, a host nobody reaches."""
     return _UNFETCHED in status.detail
+
+
+class InstagramOAuth:
+    """Meta's token endpoint for our app.
+
+    Args:
+        base_url: as of ``InstagramClient``.
+        app_id: gives the app's id when it is needed, and raises when there is none.
+        app_secret: likewise.
+    """
+
+    def __init__(
+        self, base_url: str, *, app_id: Callable[[], str], app_secret: Callable[[], str], timeout: float = 30.0
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/{_VERSION}/oauth/access_token"
+        self._app_id = app_id
+        self._app_secret = app_secret
+        self._timeout = timeout
+        self._direct = is_loopback(base_url)
+
+    def extend(self, access_token: str) -> LongLivedToken:
+        """A token that lives 60 days from now, for one that lives; the same one again when it is not a day old.
+
+        Raises:
+            GrantEnded: the token is dead; only the account's owner can grant anew.
+            CredentialsRejected: Meta does not accept our app.
+            VendorUnavailable: try again later; the token that was sent stays valid.
+        """
+        return self._ask({"grant_type": "fb_exchange_token", "fb_exchange_token": access_token})
+
+    def _ask(self, asked: dict[str, str]) -> LongLivedToken:
+        params = {"client_id": self._app_id(), "client_secret": self._app_secret(), **asked}
+        try:
+            response = httpx.get(self._url, params=params, timeout=self._timeout, trust_env=not self._direct)
+        except httpx.TransportError as error:
+            raise VendorUnavailable(
+                f"Meta's token endpoint could not be reached ({type(error).__name__}); try again later.",
+                vendor=_VENDOR,
+                code=type(error).__name__,
+            ) from None  # the request's address holds the token
+        answer = _document(response) or {}
+        problem = answer.get("error")
+        if isinstance(problem, dict) and problem.get("code") in _BAD_TOKEN:
+            raise GrantEnded(
+                f"Meta refused to renew Instagram's token ({problem.get('error_subcode') or problem['code']}): "
+                f"{_REMEDY}.",
+                vendor=_VENDOR,
+                code=str(problem["code"]),
+            )
+        if (
+            response.status_code == 429
+            or response.status_code >= 500
+            or (isinstance(problem, dict) and problem.get("code") in _TOO_FAST | _TRANSIENT)
+        ):
+            raise VendorUnavailable(
+                "Meta's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
+            )
+        if isinstance(problem, dict) or response.status_code >= 400:
+            code = str(problem.get("code") if isinstance(problem, dict) else response.status_code)
+            raise CredentialsRejected(
+                f"Meta's token endpoint refused our app ({code}): check EMPIRE_META_APP_ID and EMPIRE_META_APP_SECRET "
+                "in .env.",
+                vendor=_VENDOR,
+                code=code,
+            )
+        try:
+            expires_in = answer.get("expires_in")
+            return LongLivedToken(str(answer["access_token"]), None if not expires_in else float(expires_in))
+        except (KeyError, TypeError, ValueError):
+            # Without its cause: an error about these fields would quote the token.
+            raise _unreadable("an exchange without a token") from None
 
 
 def failed_for_good(status: ContainerStatus) -> bool:

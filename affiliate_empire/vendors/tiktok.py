@@ -21,6 +21,7 @@ from affiliate_empire.vendors.counts import PostCounts, PostState
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     CredentialsRejected,
+    GrantEnded,
     QuotaExhausted,
     ReplyLost,
     RouteClosed,
@@ -388,7 +389,8 @@ class TikTokOAuth:
         """Exchange a refresh token for a new pair; the one that was sent is dead from then on.
 
         Raises:
-            VendorRefused: code ``invalid_grant`` when the token is dead; only the account's owner can grant anew.
+            GrantEnded: the token is dead; only the account's owner can grant anew.
+            CredentialsRejected: TikTok does not accept our client.
             ReplyLost: the exchange may have happened, and its tokens with it are lost.
             VendorUnavailable: it did not happen.
         """
@@ -412,7 +414,8 @@ class TikTokOAuth:
                 "TikTok's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
             )
         if code or response.status_code >= 400:
-            raise CredentialsRejected(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
+            kind = GrantEnded if code == "invalid_grant" else CredentialsRejected
+            raise kind(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
         try:
             return Grant(
                 access_token=answer["access_token"],

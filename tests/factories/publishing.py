@@ -25,8 +25,8 @@ from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
 from affiliate_empire.policy import load_policy
-from affiliate_empire.settings import SANDBOX_KEYS
-from affiliate_empire.vault import RotatingTokens, Vault, open_master_key
+from affiliate_empire.settings import SANDBOX_KEYS, Settings
+from affiliate_empire.vault import Grants, RotatingTokens, Vault, open_master_key
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.google import GoogleCredentials
@@ -101,15 +101,10 @@ class Business:
             client_secret=lambda: SANDBOX_KEYS["tiktok_client_secret"],
         )
         self.vault = Vault(self.ledger, lambda: open_master_key(Path(self.home), None))
+        self.grants = Grants(self.vault, given=Settings().grant_of, clock=self.clock)
         self.tiktok = TikTokClient(
             f"{self.world_url}/tiktok",
-            tokens=RotatingTokens(
-                self.vault,
-                "tiktok",
-                first=lambda: SANDBOX_KEYS["tiktok_refresh_token"],
-                refresh=oauth.refresh,
-                clock=self.clock,
-            ),
+            tokens=RotatingTokens(self.grants, "tiktok:gearlab", refresh=oauth.refresh, clock=self.clock),
             clock=self.clock,
             timeout=self.timeout,
             chunk_bytes=5 * 1024 * 1024,

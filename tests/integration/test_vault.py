@@ -20,13 +20,13 @@ from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.leases import this_process
-from affiliate_empire.ledger.tables import Alert, Credential
-from affiliate_empire.vault import MasterKey, RotatingTokens, Vault, open_master_key
-from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
+from affiliate_empire.ledger.tables import Account, Alert, Credential
+from affiliate_empire.vault import Grants, MasterKey, RotatingTokens, Vault, open_master_key
+from affiliate_empire.vendors.errors import GrantEnded, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.oauth import Grant
 from tests.factories.worlds import START
 
-NAME = "tiktok"
+NAME = "tiktok:gearlab"
 
 
 class Platform:
@@ -54,7 +54,7 @@ class Platform:
             (self.folder / token).rename(self.folder / f"spent-{token}")
         except FileNotFoundError:
             self.before_refusal()
-            raise VendorRefused("The grant is dead: connect again.", vendor=NAME, code="invalid_grant") from None
+            raise GrantEnded("The grant is dead: connect again.", vendor="tiktok", code="invalid_grant") from None
         new = f"refresh-{self.grants}"
         (self.folder / new).touch()
         self.before_reply()
@@ -62,12 +62,19 @@ class Platform:
 
 
 def open_tokens(vault: Vault, platform: Platform, clock: FixedClock, first: str = "first") -> RotatingTokens:
-    return RotatingTokens(vault, NAME, first=lambda: first, refresh=platform.refresh, clock=clock)
+    grants = Grants(vault, given=lambda platform: {"refresh_token": first}, clock=clock)
+    return RotatingTokens(grants, NAME, refresh=platform.refresh, clock=clock)
 
 
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(START)
+
+
+@pytest.fixture(autouse=True)
+def account(ledger: Ledger) -> None:
+    with ledger.begin() as session:
+        session.add(Account(account_id=NAME, platform="tiktok", handle="gearlab", display_name="Gear Lab"))
 
 
 @pytest.fixture
@@ -193,7 +200,8 @@ def test_what_may_be_tried_again_leaves_the_lease_free(
     def unavailable(token: str) -> Grant:
         raise VendorUnavailable("later", vendor=NAME)
 
-    broken = RotatingTokens(vault, NAME, first=lambda: "first", refresh=unavailable, clock=clock)
+    grants = Grants(vault, given=lambda platform: {"refresh_token": "first"}, clock=clock)
+    broken = RotatingTokens(grants, NAME, refresh=unavailable, clock=clock)
     with pytest.raises(VendorUnavailable):
         broken()
     assert row(ledger).lease_owner is None

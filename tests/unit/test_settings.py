@@ -140,9 +140,12 @@ def _said_by(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_a_live_platform_without_a_credential_is_closed_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Settings().closed_platforms == {}
+    assert Settings().closed_platforms() == {}
     monkeypatch.setenv("EMPIRE_MODE", "live")
     monkeypatch.setenv("EMPIRE_INSTAGRAM_USER_ID", "1784")
-    closed = Settings().closed_platforms
+    closed = Settings().closed_platforms()
     assert closed["instagram"] == "EMPIRE_INSTAGRAM_ACCESS_TOKEN not set"
     assert set(closed) == {"youtube", "tiktok", "instagram", "blog"}
+    connected = Settings().closed_platforms({"youtube", "instagram"})
+    assert connected["youtube"] == "EMPIRE_YOUTUBE_CLIENT_ID, EMPIRE_YOUTUBE_CLIENT_SECRET not set"
+    assert set(connected) == {"youtube", "tiktok", "blog"}
