@@ -186,7 +186,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {"settings": settings}
     clock = overrides.get("clock", ClockResource(**given))
     ledger = overrides.get("ledger", LedgerResource(**given))
-    vault = VaultResource(**given, ledger=ledger)
+    vault = overrides.get("vault", VaultResource(**given, ledger=ledger))
     grants = overrides.get("grants", GrantsResource(**given, vault=vault, clock=clock))
     of_accounts = {**given, "grants": grants}
     return {
@@ -203,6 +203,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "elevenlabs": ElevenLabsResource(**given),
         "fal": FalResource(**given),
         "runway": RunwayResource(**given),
+        "vault": vault,
         "grants": grants,
         "youtube": YouTubeResource(**of_accounts, clock=clock),
         "youtube_analytics": YouTubeAnalyticsResource(**of_accounts),

@@ -258,13 +258,8 @@ def content_plan(
                 policy=policy,
                 calendar=settings.calendar,
                 slate=settings.slate,
-<<<<<<< HEAD
-                closed=settings.closed_platforms,
-                caps=settings.caps,
-=======
                 closed=closed,
-                budget_micros=to_micros(settings.budget_day_usd),
->>>>>>> fd46c44 (Keep what each account's owner granted under the account's name)
+                caps=settings.caps,
                 seed=settings.seed,
                 clips=settings.clips_per_video,
                 clip_providers=settings.clip_providers,

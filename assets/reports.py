@@ -6,9 +6,12 @@ import dagster as dg
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.keep_credentials import remind_of_rotation
 from affiliate_empire.operations.report_day import report_day
 from affiliate_empire.operations.report_week import report_week
+from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
+from affiliate_empire.vault import Vault
 from assets.partitions import DAY_OF_PLATFORM, DAYS_OF_WEEK, day, week
 from assets.steps import days_of, failing_clearly
 
@@ -25,12 +28,15 @@ def daily_report(
     ledger: dg.ResourceParam[Ledger],
     clock: dg.ResourceParam[Clock],
     settings: dg.ResourceParam[Settings],
+    policy: dg.ResourceParam[Policy],
+    vault: dg.ResourceParam[Vault],
 ) -> dg.MaterializeResult:
     """The owner's report of a day: what was made, seen, earned and spent, and what was decided. One HTML page per day.
 
     Holds everything known at the instant of its run; the next run replaces it. Free.
     """
     with failing_clearly():
+        remind_of_rotation(vault=vault, ledger=ledger, clock=clock, policy=policy)
         paths = [
             report_day(
                 each,

@@ -4,7 +4,7 @@ import dagster as dg
 
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.settings import Settings
-from affiliate_empire.vault import MasterKey, Vault, open_master_key
+from affiliate_empire.vault import MasterKeys, Vault, open_master_keys
 
 
 class VaultResource(dg.ConfigurableResource[Vault]):
@@ -16,8 +16,8 @@ class VaultResource(dg.ConfigurableResource[Vault]):
     def create_resource(self, context: dg.InitResourceContext) -> Vault:
         settings = self.settings
 
-        def key() -> MasterKey:
+        def keys() -> MasterKeys:
             given = settings.master_key
-            return open_master_key(settings.home_path, given.get_secret_value() if given else None)
+            return open_master_keys(settings.home_path, given.get_secret_value() if given else None)
 
-        return Vault(self.ledger, key)
+        return Vault(self.ledger, keys)

@@ -1,4 +1,4 @@
-"""``empire accounts``: the accounts that the business posts on."""
+"""The commands on accounts: those that the business posts on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from affiliate_empire.cli.console import JsonFlag, open_ledger, out
+from affiliate_empire.cli.console import JsonFlag, open_grants, open_ledger, out
 from affiliate_empire.publishing.flags import ROUTES
 from affiliate_empire.settings import Settings
 
@@ -25,7 +25,9 @@ def show(as_json: JsonFlag = False) -> None:
     """List the accounts: what they are about, and whether they may post."""
     from affiliate_empire.operations.list_accounts import list_accounts
 
-    rows = list_accounts(ledger=open_ledger(Settings()))
+    settings = Settings()
+    ledger = open_ledger(settings)
+    rows = list_accounts(grants=open_grants(settings, ledger), ledger=ledger)
     if as_json:
         print(json.dumps(rows, indent=2))
         return

@@ -29,7 +29,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that `empire backu
     """Take a backup back. What was posted and paid for since stays known; what is open waits for your word."""
     from affiliate_empire.kernel.clock import SystemClock
     from affiliate_empire.operations.restore_ledger import restore_ledger
-    from affiliate_empire.vault.keys import open_master_key
+    from affiliate_empire.vault.keys import open_master_keys
 
     settings = Settings()
     wall = SystemClock().now()
@@ -44,7 +44,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that `empire backu
             # A home without its world yet has no other time than the wall's.
             now=business_clock(settings).now() if settings.service_url("world") or not settings.simulated else wall,
             at=wall,
-            key_id=open_master_key(settings.home_path, secret).key_id if has_key else None,
+            key_id=open_master_keys(settings.home_path, secret).key_id if has_key else None,
         )
     finally:
         ledger.dispose()

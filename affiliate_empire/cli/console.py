@@ -49,10 +49,10 @@ def read_day(text: str | None) -> date | None:
 
 def open_vault(settings: Settings, ledger: Ledger) -> Vault:
     """The home's vault; its master key is opened when the first credential is needed."""
-    from affiliate_empire.vault import open_master_key
+    from affiliate_empire.vault import open_master_keys
 
     given = settings.master_key.get_secret_value() if settings.master_key else None
-    return Vault(ledger, lambda: open_master_key(settings.home_path, given))
+    return Vault(ledger, lambda: open_master_keys(settings.home_path, given))
 
 
 def open_grants(settings: Settings, ledger: Ledger) -> Grants:

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
+from affiliate_empire.cli.console import JsonFlag, business_clock, open_grants, open_ledger, out, read_day
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.settings import Mode, Settings
 
@@ -22,6 +22,7 @@ def forecast(
     """Say what a day may cost at most and what it should cost; in live mode nothing is spent before you confirm it."""
     from affiliate_empire.kernel.clock import SystemClock
     from affiliate_empire.operations.forecast_day import confirm_forecast, forecast_day, why_not_confirmed
+    from affiliate_empire.operations.list_accounts import connected_platforms
     from affiliate_empire.policy import load_policy
 
     settings = Settings()
@@ -36,7 +37,7 @@ def forecast(
             caps=settings.caps,
             clips=settings.clips_per_video,
             clip_providers=settings.clip_providers,
-            closed=settings.closed_platforms,
+            closed=settings.closed_platforms(connected_platforms(open_grants(settings, ledger), ledger=ledger)),
         )
         sha256 = None
         if confirm:

@@ -99,6 +99,7 @@ class Policy:
     networks: dict[str, Any]
     disclosures: dict[str, Any]
     trends: dict[str, Any]
+    credentials: dict[str, Any]
 
     @property
     def price_version(self) -> str:
@@ -260,6 +261,11 @@ class Policy:
         """Which niches go to test every week."""
         return TopicRule(**{field: self.trends["topics"][field] for field in TopicRule.__dataclass_fields__})
 
+    @property
+    def credentials_remind_after(self) -> timedelta:
+        """How old a stored credential or a master key may be before its owner is reminded to renew it."""
+        return timedelta(days=int(self.credentials["rotation"]["remind_after_days"]))
+
     # ------------------------------------------------------------ texts
     def disclosure(self, name: str) -> str:
         """A disclosure text: ``spoken``, ``picture``, ``text``, ``post`` or ``ai``."""
@@ -276,6 +282,6 @@ def _find(entries: list[dict[str, Any]], what: str, **wanted: str) -> dict[str, 
 @cache
 def load_policy() -> Policy:
     """The policy of this release."""
-    names = ("prices", "models", "platforms", "networks", "disclosures", "trends")
+    names = ("prices", "models", "platforms", "networks", "disclosures", "trends", "credentials")
     folder = files(__name__)
     return Policy(**{name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in names})

@@ -4,9 +4,9 @@ What a credential is for, and how a vendor renews it, is the vendor client's (``
 """
 
 from affiliate_empire.vault.grants import Grants
-from affiliate_empire.vault.keys import MasterKey, open_master_key
+from affiliate_empire.vault.keys import MasterKey, MasterKeys, open_master_keys
 from affiliate_empire.vault.longlived import ExtendedToken
 from affiliate_empire.vault.rotation import RotatingTokens
 from affiliate_empire.vault.store import Vault
 
-__all__ = ["ExtendedToken", "Grants", "MasterKey", "RotatingTokens", "Vault", "open_master_key"]
+__all__ = ["ExtendedToken", "Grants", "MasterKey", "MasterKeys", "RotatingTokens", "Vault", "open_master_keys"]

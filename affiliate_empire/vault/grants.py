@@ -126,7 +126,9 @@ class Grants:
             if stored.get("connected_at"):
                 return stored
             if seed is None:
-                raise NotConnected(f"{account_id} is not connected: pause it with `empire pause account:{account_id}`.")
+                raise NotConnected(
+                    f"{account_id} is not connected: store its token with `empire secrets set {account_id}`."
+                )
             origin = fingerprint([platform, seed.get("refresh_token") or seed["access_token"]])
             return stored if stored.get("origin") == origin else seed | {"origin": origin}
 

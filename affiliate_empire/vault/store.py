@@ -12,15 +12,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.leases import is_dead, this_process
 from affiliate_empire.ledger.tables import Alert, Credential
-from affiliate_empire.vault.keys import MasterKey
+from affiliate_empire.vault.keys import KeyMissing, MasterKeys, opened_by
 
 Secret = dict[str, Any]
 
@@ -36,13 +36,14 @@ class Vault:
     """Encrypted credentials by name. Its repr, errors and log lines never hold one.
 
     Args:
-        key: gives the master key when a credential is first read or written.
+        keys: gives the master keys when a credential is first read or written, and again when one cannot be opened
+            with them: a key may have been added meanwhile.
     """
 
-    def __init__(self, ledger: Ledger, key: Callable[[], MasterKey]) -> None:
+    def __init__(self, ledger: Ledger, keys: Callable[[], MasterKeys]) -> None:
         self.ledger = ledger
-        self._open_key = key
-        self._opened: MasterKey | None = None
+        self._open_keys = keys
+        self._opened: MasterKeys | None = None
 
     def __repr__(self) -> str:
         return f"Vault({self._opened!r})"
@@ -67,6 +68,44 @@ class Vault:
                 self._create(session, name)
                 self._write(session, name, self._decrypted(row))
             session.delete(row)
+
+    def names(self) -> dict[str, datetime]:
+        """Every credential that is stored, and when it was last written."""
+        query = select(Credential.name, Credential.updated_at).where(Credential.version > 0).order_by(Credential.name)
+        with self.ledger.begin() as session:
+            return {row.name: row.updated_at for row in session.execute(query)}
+
+    def forget(self, name: str) -> bool:
+        """Delete a credential; whether there was one."""
+        with self.ledger.begin() as session:
+            return bool(
+                session.scalars(delete(Credential).where(Credential.name == name).returning(Credential.name)).all()
+            )
+
+    def encrypt_anew(self, *, only_current: bool = False) -> int:
+        """Encrypt every credential that another set of keys opens for exactly the keys at hand; returns how many.
+
+        Each in a transaction of its own: readers and the one who renews it go on, and what was done stays done.
+
+        Args:
+            only_current: for the key in force alone.
+        """
+        self._opened = self._open_keys()
+        keys = self._opened.only_current() if only_current else self._opened
+        changed = 0
+        with self.ledger.begin() as session:
+            names = session.scalars(select(Credential.name).order_by(Credential.name)).all()
+        for name in names:
+            with self.ledger.begin() as session:
+                found = select(Credential).where(Credential.name == name).with_for_update()
+                row = session.scalars(found).one_or_none()
+                if row is None or set(opened_by(row.ciphertext, row.key_id)) == set(keys.ids):
+                    continue
+                plain = json.dumps(self._decrypted(row)).encode()
+                values = {"ciphertext": keys.encrypt(name, plain), "key_id": keys.key_id, "updated_at": row.updated_at}
+                session.execute(update(Credential).where(Credential.name == name).values(**values))
+                changed += 1
+        return changed
 
     def save(self, name: str, secret: Secret) -> None:
         """Keep a credential, in place of the one of the same name."""
@@ -130,32 +169,37 @@ class Vault:
         return new
 
     def _create(self, session: Session, name: str) -> None:
-        values = {"name": name, "ciphertext": self._encrypted(name, {}), "key_id": self._key.key_id, "version": 0}
+        values = {"name": name, "ciphertext": self._encrypted(name, {}), "key_id": self._keys.key_id, "version": 0}
         session.execute(insert(Credential).values(**values).on_conflict_do_nothing())
 
     def _write(self, session: Session, name: str, secret: Secret) -> None:
-        values = {"ciphertext": self._encrypted(name, secret), "key_id": self._key.key_id}
+        self._opened = self._open_keys()  # one that was retired meanwhile must not be written with
+        values = {"ciphertext": self._encrypted(name, secret), "key_id": self._keys.key_id}
         changed = update(Credential).where(Credential.name == name)
         changed = changed.values(**values, version=Credential.version + 1, lease_owner=None, lease_until=None)
         session.execute(changed)
 
     @property
-    def _key(self) -> MasterKey:
+    def key_id(self) -> str:
+        """Of the master key in force."""
+        return self._keys.key_id
+
+    @property
+    def _keys(self) -> MasterKeys:
         if self._opened is None:
-            self._opened = self._open_key()
+            self._opened = self._open_keys()
         return self._opened
 
     def _encrypted(self, name: str, secret: Secret) -> bytes:
-        return self._key.encrypt(name, json.dumps(secret).encode())
+        return self._keys.encrypt(name, json.dumps(secret).encode())
 
     def _decrypted(self, row: Credential) -> Secret:
-        if row.key_id != self._key.key_id:
-            raise Misconfigured(
-                f"The stored credential {row.name} was encrypted with master key {row.key_id}, and this one is "
-                f"{self._key.key_id}: put the old EMPIRE_MASTER_KEY or vault.key back, or delete the row in the "
-                "ledger's table credentials and connect the account again."
-            )
-        secret: Secret = json.loads(self._key.decrypt(row.name, row.ciphertext))
+        try:
+            plain = self._keys.decrypt(row.name, row.ciphertext, row.key_id)
+        except KeyMissing:
+            self._opened = self._open_keys()
+            plain = self._opened.decrypt(row.name, row.ciphertext, row.key_id)
+        secret: Secret = json.loads(plain)
         return secret
 
 

@@ -7,7 +7,9 @@ vendors' own error bodies are read in each vendor's module; nothing here retries
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -73,6 +75,22 @@ def retry_after(response: httpx.Response) -> float | None:
         if value.isdigit():
             return float(value)
     return None
+
+
+@cache
+def never_log(path: str) -> None:
+    """Keep httpx's log lines about addresses that end like this out of every log: a secret stands in their query."""
+    logging.getLogger("httpx").addFilter(_Unlogged(path))
+
+
+class _Unlogged(logging.Filter):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        urls = [each for each in record.args or () if isinstance(each, httpx.URL)]
+        return not any(url.path.endswith(self._path) for url in urls)
 
 
 def is_loopback(url: str) -> bool:

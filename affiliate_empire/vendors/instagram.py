@@ -33,7 +33,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import checked_key, is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import checked_key, is_loopback, never_log, retry_after, transport_failure
 
 _VENDOR = "instagram"
 _NAME = "Instagram"
@@ -452,6 +452,7 @@ class InstagramOAuth:
         self._app_secret = app_secret
         self._timeout = timeout
         self._direct = is_loopback(base_url)
+        never_log("/oauth/access_token")
 
     def extend(self, access_token: str) -> LongLivedToken:
         """A token that lives 60 days from now, for one that lives; the same one again when it is not a day old.

@@ -21,6 +21,7 @@ from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     CredentialsRejected,
+    GrantEnded,
     QuotaExhausted,
     ReplyLost,
     VendorRefused,
@@ -494,7 +495,7 @@ def test_a_metric_that_is_gone_fails_the_whole_call(
         (25, 2207050, AccountRestricted),
         (24, 2207006, ContainerNotPublishable),
         (9007, 2207027, ContainerNotPublishable),
-        (190, 463, CredentialsRejected),
+        (190, 463, GrantEnded),
         (10, None, CredentialsRejected),
         (352, 2207026, VendorRefused),
     ],

@@ -26,7 +26,7 @@ from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import publish_piece, reconcile_publications
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS, Settings
-from affiliate_empire.vault import Grants, RotatingTokens, Vault, open_master_key
+from affiliate_empire.vault import Grants, RotatingTokens, Vault, open_master_keys
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.google import GoogleCredentials
@@ -100,7 +100,7 @@ class Business:
             client_key=lambda: SANDBOX_KEYS["tiktok_client_key"],
             client_secret=lambda: SANDBOX_KEYS["tiktok_client_secret"],
         )
-        self.vault = Vault(self.ledger, lambda: open_master_key(Path(self.home), None))
+        self.vault = Vault(self.ledger, lambda: open_master_keys(Path(self.home), None))
         self.grants = Grants(self.vault, given=Settings().grant_of, clock=self.clock)
         self.tiktok = TikTokClient(
             f"{self.world_url}/tiktok",

@@ -24,7 +24,7 @@ from affiliate_empire.ledger import EmbeddedPostgres, Ledger
 from affiliate_empire.ledger.backup import Restored, restore_backup, save_backup
 from affiliate_empire.ledger.tables import Account, Credential, Effect, Installation, Pause, Piece, Product
 from affiliate_empire.operations.restore_ledger import restore_ledger
-from affiliate_empire.vault.keys import MasterKey
+from affiliate_empire.vault.keys import MasterKey, MasterKeys
 from affiliate_empire.vault.store import Vault
 from tests.factories.business_day import CALENDAR
 from tests.factories.effects import ACCOUNT, DAY, NOON, Platform, open_account, post_intent, workers
@@ -235,19 +235,19 @@ def test_credentials_of_another_master_key_are_told_before_anything_changes(
     lived: Ledger, empty: Ledger, tmp_path: Path
 ) -> None:
     theirs, ours = MasterKey(b"t" * 32), MasterKey(b"o" * 32)
-    Vault(lived, lambda: theirs).save("tiktok:gearlab", {"refresh_token": "secret-of-tiktok"})
+    Vault(lived, lambda: MasterKeys([theirs])).save("tiktok:gearlab", {"refresh_token": "secret-of-tiktok"})
     save_backup(lived, tmp_path / "b")
     assert b"secret-of-tiktok" not in (tmp_path / "b").read_bytes()
     assert (tmp_path / "b").stat().st_mode & 0o077 == 0
     with pytest.raises(Misconfigured, match=f"encrypted with the master key {theirs.key_id}, and this home has"):
         restore(empty, tmp_path / "b", key_id=ours.key_id)
     restore(empty, tmp_path / "b", key_id=theirs.key_id)
-    assert Vault(empty, lambda: theirs).load("tiktok:gearlab") == {"refresh_token": "secret-of-tiktok"}
+    assert Vault(empty, lambda: MasterKeys([theirs])).load("tiktok:gearlab") == {"refresh_token": "secret-of-tiktok"}
 
 
 def test_a_credential_that_was_renewed_since_stays_the_new_one(lived: Ledger, tmp_path: Path) -> None:
     key = MasterKey(b"t" * 32)
-    vault = Vault(lived, lambda: key)
+    vault = Vault(lived, lambda: MasterKeys([key]))
     open_account(lived)
     vault.save("tiktok:gearlab", {"refresh_token": "first"})
     save_backup(lived, tmp_path / "b")

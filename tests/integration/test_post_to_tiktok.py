@@ -450,11 +450,11 @@ def test_a_failure_in_processing_is_proof_that_nothing_was_published(
 def test_a_token_that_runs_out_in_the_middle(world: RunningWorld, business: Business, video: str) -> None:
     """The world forgets the token between asking for an address and asking for the status."""
     business.publish(video)
-    first = business.vault.load("tiktok")
+    first = business.vault.load("tiktok:gearlab")
     world.store.execute("DELETE FROM tiktok_access_tokens")
     world.move_to(after(1))
     assert find(business) in (0, 1)
-    second = business.vault.load("tiktok")
+    second = business.vault.load("tiktok:gearlab")
     assert first is not None
     assert second is not None
     assert second["access_token"] != first["access_token"]
@@ -481,10 +481,10 @@ def test_no_secret_shows(
     caplog.set_level(logging.DEBUG)
     said = []
     business.publish(add_reel(business, tmp_path))
-    first = business.vault.load("tiktok")
+    first = business.vault.load("tiktok:gearlab")
     world.store.execute("DELETE FROM tiktok_access_tokens")
     find(business)
-    second = business.vault.load("tiktok")
+    second = business.vault.load("tiktok:gearlab")
     world.store.execute("DELETE FROM tiktok_access_tokens")
     world.store.execute("UPDATE tiktok_refresh_tokens SET used = 1")
     for fault in ({"drop": True}, {"status": 200, "body": "<html>"}, {"status": 500}, None):

@@ -21,7 +21,7 @@ from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.leases import this_process
 from affiliate_empire.ledger.tables import Account, Alert, Credential
-from affiliate_empire.vault import Grants, MasterKey, RotatingTokens, Vault, open_master_key
+from affiliate_empire.vault import Grants, MasterKey, RotatingTokens, Vault, open_master_keys
 from affiliate_empire.vendors.errors import GrantEnded, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.oauth import Grant
 from tests.factories.worlds import START
@@ -83,7 +83,7 @@ def vault(ledger: Ledger, tmp_path: Path) -> Vault:
 
 
 def open_vault(ledger: Ledger, home: Path) -> Vault:
-    return Vault(ledger, lambda: open_master_key(home, None))
+    return Vault(ledger, lambda: open_master_keys(home, None))
 
 
 @pytest.fixture
@@ -134,26 +134,26 @@ def test_one_credential_cannot_pass_for_another(ledger: Ledger, vault: Vault) ->
 
 def test_the_key_of_the_setting_goes_before_the_file(tmp_path: Path) -> None:
     setting = base64.urlsafe_b64encode(b"k" * 32).decode()
-    key = open_master_key(tmp_path, setting)
+    key = open_master_keys(tmp_path, setting)
     assert key.key_id == MasterKey(b"k" * 32).key_id
     assert not (tmp_path / "vault.key").exists()
     assert setting not in repr(key)
     for wrong in ("short", base64.urlsafe_b64encode(b"k" * 16).decode(), "ä" * 44):
         with pytest.raises(Misconfigured, match="make one with") as error:
-            open_master_key(tmp_path, wrong)
+            open_master_keys(tmp_path, wrong)
         assert wrong not in str(error.value)
 
 
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    open_master_key(tmp_path, None)
+    open_master_keys(tmp_path, None)
     (tmp_path / "vault.key").chmod(0o640)
     with pytest.raises(Misconfigured, match="chmod 600"):
-        open_master_key(tmp_path, None)
+        open_master_keys(tmp_path, None)
 
 
 def test_many_who_make_the_key_at_once_get_one(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        keys = list(pool.map(lambda _: open_master_key(tmp_path / "new", None).key_id, range(16)))
+        keys = list(pool.map(lambda _: open_master_keys(tmp_path / "new", None).key_id, range(16)))
     assert len(set(keys)) == 1
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["vault.key"]
 
