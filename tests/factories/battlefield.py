@@ -48,6 +48,7 @@ from tests.factories.worlds import RunningWorld, write_video
 
 TIMEOUT = 3.0  # seconds after which a worker's client gives up
 LATE = TIMEOUT + 1.5  # when a late request is carried out, or a late reply comes
+_CALM_ATTEMPTS = 3
 _PER_ACCOUNT = 10  # posts that any platform's policy lets an account make in a day
 _LONG_AGO = 30.0
 
@@ -207,20 +208,20 @@ class Battlefield:
         self.world.move_to(self.now)
 
     # ------------------------------------------------------------------ runs
-    def calibrate(self, kinds: tuple[str, ...] = KINDS) -> list[str]:
-        """Run a piece of each kind without a fault, counting its requests and lines; returns the pieces."""
-        pieces = []
+    def calibrate(self, kinds: tuple[str, ...] = KINDS) -> None:
+        """Run a piece of each kind without a fault, counting its requests and lines."""
         for kind in kinds:
-            piece = self.add(kind, f"pc_{self.number}_calm_{kind}")
-            self.world.fault("* /*", delay=1e-6, times=10**6)
-            outcome = self.zygote.run(Job(kind, piece, count=True))
-            self.requests[kind] = self.world.fault_hits()
-            self.lines[kind] = outcome.lines
-            self.world.clear_faults()
-            if not outcome.made:
+            for attempt in range(_CALM_ATTEMPTS):  # on a busy machine a calm run may still meet the time-out
+                piece = self.add(kind, f"pc_{self.number}_calm_{kind}_{attempt}")
+                self.world.fault("* /*", delay=1e-6, times=10**6)
+                outcome = self.zygote.run(Job(kind, piece, count=True))
+                self.requests[kind] = self.world.fault_hits()
+                self.lines[kind] = outcome.lines
+                self.world.clear_faults()
+                if outcome.made:
+                    break
+            else:
                 raise AssertionError(f"{kind} does not even work in calm weather: {outcome}")
-            pieces.append(piece)
-        return pieces
 
     def attempt(self, kind: str, piece: str, fault: str | None, rng: random.Random) -> Hit:
         """One run of a piece, under a fault or none."""

@@ -355,7 +355,8 @@ class Zygote:
     def close(self) -> None:
         self._socket.close()
         self._lines.close()
-        self._process.wait(timeout=20)
+        self._process.kill()  # it keeps nothing that were worth an orderly end
+        self._process.wait()
 
 
 def _warmed(where: dict[str, Any], pieces: dict[str, str]) -> Stack:

@@ -83,6 +83,7 @@ def test_what_went_out_after_the_backup_is_found_and_not_posted_again(
 ) -> None:
     known = {piece: business.publish(piece) for piece in PIECES}
     confirm_ledger(ledger=restored.ledger)
+    world.move_to(after(120))  # a listing comes late
     for piece in ("pc_youtube", "pc_instagram", "pc_blog"):
         assert restored.publish(piece).remote_id == known[piece].remote_id
     with pytest.raises(EffectParked, match="TikTok Studio"):  # it lists nothing by its text: only the owner can look

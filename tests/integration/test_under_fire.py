@@ -14,7 +14,7 @@ from tests.factories.under_fire import Job
 pytestmark = pytest.mark.slow
 
 KINDS = ("youtube", "fal", "openai_text")
-_STRIDE = 37  # every line is the benchmark's to try (`--every-line`)
+_STRIDE = 37  # the benchmark draws from all of them
 
 
 @pytest.fixture(scope="module")
