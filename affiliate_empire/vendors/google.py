@@ -17,6 +17,8 @@ from typing import Any
 from affiliate_empire.vendors.errors import CredentialsRejected, GrantEnded, VendorError, VendorUnavailable
 from affiliate_empire.vendors.http import is_loopback
 
+_OUT_OF_ORDER = frozenset({"temporarily_unavailable", "server_error", "internal_failure", "slow_down"})
+
 
 @dataclass(frozen=True)
 class GoogleCredentials:
@@ -112,6 +114,8 @@ class GoogleTokens:
         # A refusal is Google's own JSON; anything else, such as a page of a proxy, says nothing about the grant.
         said = error.args[1] if len(error.args) > 1 else None
         if getattr(error, "retryable", False) or not isinstance(said, dict) or "error" not in said:
+            return self._no_answer()
+        if said["error"] in _OUT_OF_ORDER:  # also with status 200, where google-auth misses the token alone
             return self._no_answer()
         if "invalid_scope" in str(error) or "requested scopes" in str(error):
             names = ", ".join(scope.rsplit("/", 1)[-1] for scope in self._scopes)

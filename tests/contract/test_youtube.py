@@ -428,6 +428,14 @@ def test_a_token_endpoint_that_is_down_is_unavailable(shared_world: RunningWorld
         shared_client.start_upload(metadata(), 100)
 
 
+def test_a_token_endpoint_that_is_out_of_order_behind_a_200_does_not_end_the_grant(
+    shared_world: RunningWorld, shared_client: YouTubeClient
+) -> None:
+    shared_world.fault("POST /google_oauth/token", kind="error_in_200", times=20)
+    with pytest.raises(VendorUnavailable):
+        shared_client.start_upload(metadata(), 100)
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "kind", "resets"),
     [

@@ -61,7 +61,8 @@ REQUEST_FAULTS: dict[str, dict[str, Any]] = {
     "429, again in 1 s": {"kind": "busy"},
     "429, again in 15 min": {"kind": "busy", "headers": {"Retry-After": "900"}},
     "5xx, nothing done": {"kind": "down"},
-    "5xx after it acted": {"when": "after", "kind": "down"},
+    # A gateway's, which proves nothing: where a vendor explains a 5xx itself, its documents say that it did nothing.
+    "5xx after it acted": {"when": "after", "status": 502, "body": "<html><h1>502 Bad Gateway</h1></html>"},
     "200 with an error inside": {"kind": "error_in_200"},
     "200 with an error after it acted": {"when": "after", "kind": "error_in_200"},
     "malformed JSON after it acted": {"when": "after", "kind": "malformed"},
