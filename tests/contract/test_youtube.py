@@ -413,11 +413,14 @@ def test_replies_hold_only_what_googles_schema_knows(world: RunningWorld, client
 
 
 def test_a_revoked_grant_and_a_wrong_client_are_refused(shared_world: RunningWorld) -> None:
-    for changes in ({"refresh_token": "revoked"}, {"client_secret": "wrong"}):
+    for changes, remedy in (
+        ({"refresh_token": "revoked"}, "EMPIRE_YOUTUBE_REFRESH_TOKEN"),
+        ({"client_secret": "wrong"}, "EMPIRE_YOUTUBE_CLIENT_SECRET"),
+    ):
         client = open_client(shared_world, **changes)
-        with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
+        with pytest.raises(VendorRefused, match=remedy):
             client.start_upload(metadata(), 100)
-        with pytest.raises(VendorRefused, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
+        with pytest.raises(VendorRefused, match=remedy):
             client.fetch_counts(["abc"])
         client.close()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.exactly_once import Record, fight, judge
-from tests.factories.battlefield import Battlefield
+from benchmarks.exactly_once import DOCS, Record, fight, judge
+from tests.factories.battlefield import FAULTS, Battlefield
 from tests.factories.under_fire import Job
 
 pytestmark = pytest.mark.slow
@@ -46,3 +47,9 @@ def test_random_faults_double_nothing_and_lose_nothing(field: Battlefield, seed:
     records = [fight(field, kind, f"pc_random_{seed}_{kind}", rng) for kind in KINDS]
     judge(field, records)
     assert [(record.double, record.lost, record.double_charged) for record in records] == [(0, 0, 0)] * len(records)
+
+
+def test_the_page_shows_every_fault() -> None:
+    text = DOCS.read_text("utf-8")
+    [table] = re.findall(r"<!-- begin exactly_once -->\n(.*?)<!-- end exactly_once -->", text, re.DOTALL)
+    assert [fault for fault in FAULTS if f"| {fault} |" not in table] == []
