@@ -139,7 +139,7 @@ def _paid(
 
 def _cap_under_lost_replies(field: Battlefield) -> Finding:
     """A cap for half of what is wanted, and every other reply lost: what the world charges stays below it."""
-    cap = 20_000
+    cap = 6_000
     inner = Battlefield(field.seed, number=98, kinds=(), day_cap=cap)
     try:
         for number in range(20):
