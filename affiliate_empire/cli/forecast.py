@@ -28,9 +28,8 @@ def forecast(
     settings = Settings()
     ledger = open_ledger(settings)
     try:
-        now = business_clock(settings).now()
         found = forecast_day(
-            read_day(day) or settings.calendar.day_of(now),
+            read_day(day) or settings.calendar.day_of(business_clock(settings).now()),
             ledger=ledger,
             policy=load_policy(),
             slate=settings.slate,
