@@ -18,7 +18,7 @@ _VIEW_DAYS, _SALE_DAYS, _REVERSAL_DAYS = 3.0, 2.0, 21.0  # mean delays of the pr
 _PRIOR_PIECES = 5.0  # what the prior of a development factor weighs
 _PRIOR_EVENTS = 10.0  # what the prior of a lag weighs
 _ROUNDS = 8  # of expectation and maximisation
-_ENOUGH = 20_000  # latest pieces that a curve is estimated from
+LATEST = 20_000  # pieces that a curve is estimated from: more would add nothing to a pooled curve
 
 
 def _geometric(mean: float) -> Array:
@@ -58,11 +58,13 @@ def view_curve(seen: Increments, oldest: Array, group: Array, groups: int) -> tu
     prior = np.cumsum(_geometric(_VIEW_DAYS))
     if not len(seen.piece):
         return np.tile(prior, (groups, 1)), np.zeros(HORIZON)
+    late = max(0, len(oldest) - LATEST)  # the pieces are in order of publication
+    oldest, group = oldest[late:], group[late:]
     count = len(oldest)
     last = int(min(HORIZON - 1, oldest.max()))
     table = np.zeros((count, last + 1), dtype=np.float32)
-    inside = (seen.age >= 0) & (seen.age <= last)
-    np.add.at(table, (seen.piece[inside], seen.age[inside]), seen.views[inside])
+    inside = (seen.piece >= late) & (seen.age <= last)
+    np.add.at(table, (seen.piece[inside] - late, seen.age[inside]), seen.views[inside])
     reached = np.cumsum(table, axis=1, dtype=np.float64)
     known = np.arange(last + 1)[None, :] <= oldest[:, None]
     total = np.maximum(reached[np.arange(count), np.minimum(oldest, last)], 1.0)

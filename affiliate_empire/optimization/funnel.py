@@ -22,6 +22,7 @@ import pandas as pd
 
 from affiliate_empire.optimization.delays import (
     HORIZON,
+    LATEST,
     Increments,
     lag_shares,
     matured,
@@ -433,9 +434,9 @@ def _flow(piece: Array, day: Array, amount: Array) -> pd.DataFrame:
     return pd.DataFrame({"piece": piece[some], "day": day[some], "amount": amount[some]})
 
 
-def _latest(flow: pd.DataFrame, pieces: int, enough: int = 20_000) -> pd.DataFrame:
-    """What the latest pieces did: they are in order of publication, and more would add nothing to a pooled curve."""
-    return flow[flow["piece"] >= pieces - enough]
+def _latest(flow: pd.DataFrame, pieces: int) -> pd.DataFrame:
+    """What the latest pieces did; pieces are numbered in order of publication."""
+    return flow[flow["piece"] >= pieces - LATEST]
 
 
 def _earned(made: pd.DataFrame, seen: Increments, niche: Array, niches: int, today: int) -> Array:

@@ -52,14 +52,6 @@ class Groups:
         self.mean, self.variance = np.zeros(self.size), np.full(self.size, self.spread2)
         # Rows of no group are gathered in one more place, which is thrown away.
         self._places = np.where(self.codes < 0, self.size, self.codes)
-        self._has_outsiders = bool((self.codes < 0).any())
-
-    @property
-    def contribution(self) -> Array:
-        return np.append(self.mean, 0.0)[self._places]
-
-    def variances(self) -> Array:
-        return np.append(self.variance, 0.0)[self._places]
 
     def update(self, rest: Array, weight: Array, *, learn: bool) -> Array:
         """Given what the other effects leave, with this block's own share of it taken out; returns that left over."""
@@ -101,17 +93,6 @@ class Slopes:
         if self.size > 1:
             self._rows = [order[ends[place] : ends[place + 1]] for place in range(self.size)]
 
-    @property
-    def contribution(self) -> Array:
-        if self.size == 1:
-            return self.features @ self.mean[0]
-        return np.einsum("ij,ij->i", self.features, self.mean[self.codes])
-
-    def variances(self) -> Array:
-        if self.size == 1:
-            return np.einsum("ij,jk,ik->i", self.features, self.covariance[0], self.features)
-        return np.zeros(len(self.codes))
-
     def update(self, rest: Array, weight: Array, *, learn: bool) -> Array:
         width = self.features.shape[1]
         left = rest.copy()
@@ -152,13 +133,6 @@ class Brakes:
         self.slope, self.mode = np.zeros(width), np.zeros(width)
         self.deviation = np.full(width, math.sqrt(self.spread2))
         self._columns = np.ascontiguousarray(self.features.T)
-
-    @property
-    def contribution(self) -> Array:
-        return -(self.features @ self.slope)
-
-    def variances(self) -> Array:
-        return np.zeros(len(self.features))
 
     def update(self, rest: Array, weight: Array, *, learn: bool) -> Array:
         squares = 0.0

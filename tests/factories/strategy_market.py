@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
     "additive": Kind(outage=True, collapse=True),
     "stationary": Kind(drift=0.0),
     "interactions": Kind(main=0.6, pair=1.6, clusters=0.7),
-    "sparse": Kind(sales=-1.6),
+    "sparse": Kind(sales=-1.6, margin=3.0),
     "heavy": Kind(noise=1.9, viral=0.02),
     "fatigue": Kind(fatigue=1.0, crowding=1.0, clusters=0.4, main=0.8, threshold=1.0, season=0.2, margin=3.0),
     "drift": Kind(drift=0.06, season=0.2),
