@@ -269,7 +269,7 @@ def test_what_a_step_did_not_make_is_shown_with_its_reasons(ledger: Ledger) -> N
             raise PieceRejected("It does not disclose.")
 
     done = [work_pieces("publications", pieces_of(DAY, ledger=ledger), verb, ledger=ledger, at_once=1)]
-    shown = outcome(done)
+    shown = outcome(done, ledger=ledger)
     reasons = {"pc_1": "It does not disclose.", "pc_2": "It does not disclose."}
     assert (shown["quarantined"], shown["quarantine_reasons"].value) == (2, reasons)
     assert (shown["missed"], shown["missed_pieces"].value) == (1, ["pc_0"])
