@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import delete, select, update
 
+from affiliate_empire.effects.model import PARKED, alert_of
 from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Artifact, Base, Budget, Effect, Pause, Piece
@@ -231,8 +232,15 @@ def test_what_must_not_go_out_is_not_due(house: Ticking, business: BusinessDay) 
 
     kept_back(Pause, scope="all", reason="holiday", paused_at=house.clock.at)
     kept_back(Pause, scope=f"account:{piece.account_id}", reason="holiday", paused_at=house.clock.at)
-    for state in ("refused", "unknown", "expired"):
+    for state in ("refused", "expired"):
         kept_back(Effect, **_post(piece, state))
+    with house.ledger.begin() as session:
+        session.add(Effect(**_post(piece, "unknown")))
+    assert due(house)[0] == nothing_yet  # its handle can be asked again
+    parked = {"severity": "high", "subject": "blog: parked", "message": "look", "raised_at": house.clock.at}
+    kept_back(Alert, alert_id=alert_of(PARKED, "ef_1"), **parked)
+    with house.ledger.begin() as session:
+        session.execute(delete(Effect))
     for status in ("restricted", "active"):
         with house.ledger.begin() as session:
             session.get_one(Account, piece.account_id).status = status

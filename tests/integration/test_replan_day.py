@@ -19,6 +19,7 @@ from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.record_plan import load_plan_evidence
 from affiliate_empire.operations.replan_day import replan_day
 from affiliate_empire.settings import Settings
+from affiliate_empire.vault import Grants, Vault, open_master_keys
 from assets.intelligence import Replanning, content_plan
 from tests.factories.business_day import CALENDAR, CAPS, POLICY, SLATE, BusinessDay
 from tests.factories.catalog import DAY
@@ -164,6 +165,9 @@ def test_a_day_without_a_plan_is_planned(business: BusinessDay) -> None:
 
 def test_a_run_of_the_plan_that_names_the_cause_plans_anew_and_one_without_does_not(business: BusinessDay) -> None:
     first = planned(business)
+    home, clock = business.media.root.parent, FixedClock(business.at(9))
+    master_keys = open_master_keys(home, None)
+    grants = Grants(Vault(business.ledger, lambda: master_keys), given=lambda _: None, clock=clock)
 
     def materialized(config: Replanning) -> pd.DataFrame:
         output: Any = content_plan(
@@ -171,10 +175,11 @@ def test_a_run_of_the_plan_that_names_the_cause_plans_anew_and_one_without_does_
             config,
             {str(DAY): business.offer()},
             ledger=business.ledger,
-            clock=FixedClock(business.at(9)),
+            clock=clock,
             media=business.media,
             policy=POLICY,
-            settings=Settings(_env_file=None, home=business.media.root.parent),  # type: ignore[call-arg]
+            grants=grants,
+            settings=Settings(_env_file=None, home=home),  # type: ignore[call-arg]
         )
         frame: pd.DataFrame = output.value[str(DAY)]
         return frame
