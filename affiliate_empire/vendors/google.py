@@ -99,7 +99,7 @@ class GoogleTokens:
                         self._credentials = None  # who gives the grant says from now on that there is none
                         self._grant.ended(failure)
                     raise failure from error
-                except (TypeError, KeyError) as error:  # the library trips over a page of a proxy
+                except (TypeError, KeyError, OSError) as error:  # the library trips over a page of a proxy, or a reset
                     raise self._no_answer() from error
             return self._credentials
 

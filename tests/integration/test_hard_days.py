@@ -15,9 +15,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
-from affiliate_empire.effects import Caps, EffectInProgress, Effects, Paused, State, WindowClosed
+from affiliate_empire.effects import Caps, EffectInProgress, Effects, FingerprintConflict, Paused, State, WindowClosed
+from affiliate_empire.effects.machine import LEASE
 from affiliate_empire.effects.report import imbalances, open_effects
 from affiliate_empire.effects.switches import paused_scopes, resume_scope
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
@@ -59,7 +60,7 @@ from tests.factories.disks import MEGABYTE, fill, small_disk
 from tests.factories.effects import NOON, Platform, open_account, post_intent, workers
 from tests.factories.pieces import DAY as MAKING_DAY
 from tests.factories.pieces import plan_piece
-from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_post, add_video, after, open_business
+from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_post, add_video, after, always, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
 POLICY = load_policy()
@@ -457,7 +458,9 @@ class Graph:
         self.instance = dg.DagsterInstance.ephemeral(tempdir=str(home / "dagster"))
         settings = Settings(_env_file=None, home=home, public_url=TRACKING)  # type: ignore[call-arg]
         names = ("ledger", "clock", "effects", "media", "youtube", "tiktok", "instagram", "blog", "impact")
-        self.definitions = build_defs(settings, {name: getattr(business, name) for name in names})
+        stand_ins = {name: getattr(business, name) for name in names}
+        stand_ins |= {name: always(stand_ins[name]) for name in ("youtube", "tiktok", "instagram")}
+        self.definitions = build_defs(settings, stand_ins)
 
     def publish(self, platform: str) -> dg.ExecuteInProcessResult:
         return self.definitions.resolve_job_def("publish_pieces").execute_in_process(
@@ -587,6 +590,10 @@ def test_what_became_of_a_retired_post_does_not_keep_its_successor_open(
     world.clear_faults()
     assert due(business) == [video]
     say(business, video, title="Another title")
+    with pytest.raises(FingerprintConflict, match="may still arrive"):
+        business.publish(video)
+    with business.ledger.begin() as session:  # half an hour goes by
+        session.execute(update(Effect).values(sent_at=Effect.sent_at - LEASE))
     body = {"error": {"code": 400, "message": "no", "errors": [{"reason": "invalidVideoMetadata"}]}}
     world.fault(SESSION, status=400, body=body)
     with pytest.raises(PieceRejected):
