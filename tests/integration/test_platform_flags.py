@@ -165,7 +165,13 @@ def test_a_label_that_the_request_lacks_is_a_disagreement_with_the_witness(
     if platform == "tiktok":  # until its id is known, the ledger calls the post by its publish id
         from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 
-        find_tiktok_posts(ledger=business.ledger, tiktok=business.tiktok, clock=business.clock, policy=load_policy())
+        find_tiktok_posts(
+            "tiktok:gearlab",
+            ledger=business.ledger,
+            tiktok=business.tiktok,
+            clock=business.clock,
+            policy=load_policy(),
+        )
     assert any(label in problem for problem in problems(world, business))
 
 
