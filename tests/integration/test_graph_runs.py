@@ -37,7 +37,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 NEXT = DAY + timedelta(days=1)
-OURS = {"settings", "policy", "clock", "ledger", "effects", "lake", "media", "warehouse"}  # all others are vendors
+# All others are vendors.
+OURS = {"settings", "policy", "clock", "ledger", "effects", "vault", "grants", "lake", "media", "warehouse"}
 MARTS = ("attributed_conversions", "daily_pnl", "revenue_lineage", "roi")
 
 
