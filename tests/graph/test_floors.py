@@ -65,8 +65,19 @@ def test_the_roof_imports_no_entrance() -> None:
 
 
 def test_an_asset_calls_the_business_by_its_verbs_only() -> None:
-    """Beside the verbs a body may name types: frames, clients, errors, the store."""
-    allowed = ("operations", "kernel", "settings", "policy", "warehouse", "lake", "ledger", "effects", "vendors")
+    """Beside the verbs a body may name types: frames, clients, errors, the store, the vault and its grants."""
+    allowed = (
+        "operations",
+        "kernel",
+        "settings",
+        "policy",
+        "warehouse",
+        "lake",
+        "ledger",
+        "effects",
+        "vault",
+        "vendors",
+    )
     subjects = ("frames", "store", "planning", "ranking", "optimization")
     for file in (REPOSITORY / "assets").glob("*.py"):
         for name in _imported(file):
