@@ -34,6 +34,7 @@ import httpx
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger, open_ledger
 from affiliate_empire.ledger.leases import is_dead, this_process
+from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.operations.patience import repeated
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.work_pieces import pieces_of
@@ -114,8 +115,11 @@ class DayDriver:
             self._move_clock(instants[0])
             # A day that is driven again has several behind it: they are one.
             now = self._clock.now()
-            platforms = sorted({platform for at, platform in posts if instants[0] <= at <= now})
-            for platform in platforms:
+            platforms = {platform for at, platform in posts if instants[0] <= at <= now}
+            # Like the sensor, which comes back: a post whose reply was lost is asked about again.
+            due = find_due_posts(ledger=ledger, clock=self._clock, policy=self._policy, calendar=calendar)
+            platforms |= {each.platform for each in due if each.day == day}
+            for platform in sorted(platforms):
                 with self._stage(f"publish on {platform}") as counts:
                     counts |= self._run("publish_pieces", dg.MultiPartitionKey({"day": str(day), "platform": platform}))
             if now < closes and any(instants[0] <= at <= now for at in syncs):
