@@ -10,6 +10,7 @@ from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.approvals import as_line, waiting
 from affiliate_empire.operations.audit_day import (
     duplicate_publications,
     posts_looked_at,
@@ -22,7 +23,13 @@ from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
-from affiliate_empire.operations.publish_piece import HOLDING, is_due, publish_piece, reconcile_publications
+from affiliate_empire.operations.publish_piece import (
+    HOLDING,
+    ask_for_approvals,
+    is_due,
+    publish_piece,
+    reconcile_publications,
+)
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
@@ -68,7 +75,8 @@ def publications(
 ) -> Iterator[Any]:
     """Posts on one platform, made when their slot is due. One row per post.
 
-    Each run posts what has become due and returns the day's posts so far; nothing is posted twice. Free.
+    Each run posts what has become due and returns the day's posts so far; nothing is posted twice. What waits for its
+    owner's approval is shown to him and held. Free.
     """
 
     posters: dict[str, Poster] = {
@@ -98,6 +106,18 @@ def publications(
     with failing_clearly():
         for key, each, platform in multi_keys_of(context):
             reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
+            ask_for_approvals(
+                each,
+                platform,
+                ledger=ledger,
+                effects=effects,
+                posters=posters,
+                policy=policy,
+                clock=clock,
+                calendar=settings.calendar,
+                impact=impact,
+                tracking_url=settings.tracking_url,
+            )
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
             done.append(
@@ -107,6 +127,7 @@ def publications(
     for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):
         context.log.warning(reason)
     posts = together(frames)
+    to_approve = waiting(ledger=ledger, media=media, calendar=settings.calendar, now=clock.now())
     links = [f"[{title}]({url})" for title, url in zip(posts["title"], posts["url"], strict=True)]
     hubs = [f"{settings.tracking_url}/h/{account.partition(':')[2]}" for account in posts["account_id"].unique()]
     yield dg.Output(
@@ -114,6 +135,7 @@ def publications(
         metadata={
             "posts": len(posts),
             **outcome(done, ledger=ledger),
+            **({"to_approve": listing([as_line(row) for row in to_approve])} if to_approve else {}),
             "links": listing(links),
             "hub_pages": listing(hubs),
         },

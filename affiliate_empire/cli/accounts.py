@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from affiliate_empire.cli import approvals
 from affiliate_empire.cli.console import JsonFlag, open_grants, open_ledger, out
 from affiliate_empire.publishing.flags import ROUTES
 from affiliate_empire.settings import Settings
 
 app = typer.Typer(help="The accounts that the business posts on.", no_args_is_help=True)
+app.command("approval")(approvals.rule)
 
 
 @app.callback()

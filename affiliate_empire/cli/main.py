@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from affiliate_empire.cli import accounts, handoff, secrets
+from affiliate_empire.cli import accounts, approvals, handoff, secrets
 from affiliate_empire.cli.backup import backup, restore
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
 from affiliate_empire.cli.forecast import forecast
@@ -32,6 +32,7 @@ db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 effects_app = typer.Typer(help="Outside effects: what is open, what is parked.", invoke_without_command=True)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
 app.add_typer(handoff.app, name="handoff")

@@ -8,6 +8,7 @@ Tree::
         ├── SpendNotConfirmed     live: the owner has not confirmed what a day may cost, or less than this
         ├── QuotaRefused          the account's rolling window is full: says when it has room
         ├── Paused                the owner switched the account, the vendor or everything off
+        ├── NotApproved           the owner has not approved exactly this
         ├── WindowClosed          its time has passed; it is never made up for later
         ├── FingerprintConflict   the key is taken by something that looks different and may have happened
         ├── EffectInProgress      another worker holds it, or has taken it over from this one
@@ -64,6 +65,10 @@ class Paused(EffectError):
     def __init__(self, message: str, *, scope: str) -> None:
         super().__init__(message)
         self.scope = scope
+
+
+class NotApproved(EffectError):
+    """The owner's word is missing, was no, or was given for something that looks different."""
 
 
 class WindowClosed(EffectError):

@@ -101,6 +101,7 @@ class _Claim:
     owner: str
     kind: EffectKind
     handle: dict[str, Any] | None
+    consent: Callable[[Session], None] | None = None
 
 
 _T = TypeVar("_T")
@@ -380,6 +381,8 @@ class Effects:
             switches.check(session, effect)
             if self.pieces_a_day is not None and intent.max_cost_micros:
                 confirmation.require_confirmed(session, confirmation.Terms(self.caps, self.pieces_a_day))
+            if intent.consent is not None:
+                intent.consent(session)
             if effect.claims > 0:
                 self._free(session, effect)
             else:
@@ -402,7 +405,7 @@ class Effects:
                 session.flush()
             # The day's cap is the row that all workers want: lock it last, so that it is held for one commit only.
             budgets.reserve(session, effect, self.caps)
-        return claim
+        return replace(claim, consent=intent.consent)
 
     def _lease(self, effect: Effect) -> _Claim:
         effect.claims += 1
@@ -536,7 +539,7 @@ class Effects:
         self._pass(claim, State.COMMITTING)
 
     def _pass(self, claim: _Claim, state: State) -> None:
-        """Enter a state, unless the effect was paused, parked or closed meanwhile. So far it has not happened."""
+        """Enter a state, unless it was paused, parked, closed or forbidden meanwhile. So far it has not happened."""
         problem: EffectError | None = None
         with self._still_ours(claim) as (session, effect):
             if state is State.CLAIMED:
@@ -544,6 +547,8 @@ class Effects:
             try:
                 _refuse_other_epoch(effect, _installation_and_time(session)[0].epoch)
                 switches.check(session, effect)
+                if claim.consent is not None:
+                    claim.consent(session)
             except EffectError as error:
                 problem = error
                 if effect.handle is None:

@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from sqlalchemy.orm import Session
+
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.vendors.errors import VendorRefused
 
@@ -73,6 +75,8 @@ class Intent:
         max_cost_micros: a true upper bound of what the vendor can charge, in micro-dollars.
         deadline_at: business time from which it must not happen any more.
         trace: how it would be found at its vendor without a handle, if another copy of this ledger carried it out.
+        consent: raises an ``EffectError`` while somebody's consent is missing; asked in the transaction of the claim
+            and again in that of the commit.
     """
 
     key: str
@@ -88,6 +92,7 @@ class Intent:
     deadline_at: datetime | None = None
     quota: Quota | None = None
     price_version: str | None = None
+    consent: Callable[[Session], None] | None = field(default=None, compare=False)
     trace: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,8 +1,8 @@
 """The ledger's tables: what must be transactional, as SQLAlchemy models.
 
 Money columns end in ``_micros`` (millionths of the row's currency), times in ``_at`` (UTC-aware), business days in
-``day``. ``clicks``, ``postbacks``, ``conversion_events`` and ``metric_snapshots`` are append-only. Schema changes are
-Alembic migrations; a test holds the head equal to these models.
+``day``. ``clicks``, ``postbacks``, ``conversion_events``, ``metric_snapshots``, ``approval_…`` are append-only. Schema
+changes are Alembic migrations; a test holds the head equal to these models.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
     Numeric,
     Text,
     UniqueConstraint,
+    case,
     func,
+    select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -88,6 +91,12 @@ class Account(Base):
     status: Mapped[str] = mapped_column(default="active")  # active | restricted
     # How its posts get there: direct | inbox | package (publishing.flags.ROUTES; only TikTok has more than one).
     route: Mapped[str] = mapped_column(default="direct", server_default="direct")
+    # auto | required: whether a person looks at each piece before it is posted. A new account of a live ledger waits
+    # for its owner until told otherwise (`empire accounts approval`); the sandbox's posts by itself.
+    approval: Mapped[str] = mapped_column(
+        default=select(case((Installation.mode == "sandbox", "auto"), else_="required")).scalar_subquery(),
+        server_default="required",
+    )
     created_at: Mapped[datetime] = _created_at()
 
 
@@ -264,6 +273,32 @@ class Artifact(Base):
     content: Mapped[dict[str, Any]]
     effect_id: Mapped[str | None] = mapped_column(ForeignKey("effects.effect_id"))
     created_at: Mapped[datetime] = _created_at()
+
+
+# ---------------------------------------------------------------- the owner's approval
+class ApprovalRequest(Base):
+    """What would go out with a piece, as its owner is shown it. Append-only; the latest one counts."""
+
+    __tablename__ = "approval_requests"
+    request_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    piece_id: Mapped[str] = mapped_column(ForeignKey("pieces.piece_id"))
+    sha256: Mapped[str]  # of `shows` (publishing.approval): what a decision is bound to
+    shows: Mapped[dict[str, Any]]  # file, caption, link, labels
+    requested_at: Mapped[datetime]  # business time
+    __table_args__ = (Index(None, "piece_id"),)
+
+
+class ApprovalDecision(Base):
+    """The owner's word on one request. Append-only: a trigger refuses changes to both tables."""
+
+    __tablename__ = "approval_decisions"
+    decision_id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("approval_requests.request_id"))
+    verdict: Mapped[str]  # approved | rejected
+    reason: Mapped[str | None]
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime] = _created_at()  # the owner's time, not the world's
+    __table_args__ = (Index(None, "request_id"),)
 
 
 # ---------------------------------------------------------------- effects, budgets, quotas, switches

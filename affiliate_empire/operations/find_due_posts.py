@@ -12,17 +12,20 @@ from affiliate_empire.effects.report import parked
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
+from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about, is_shown
 from affiliate_empire.operations.publish_piece import is_due, live_key
 from affiliate_empire.policy import Policy
 
 # What the platform refused and what is too late does not become due again; what waits for a person's look neither.
 _OVER = (State.REFUSED, State.EXPIRED)
+# A day's pieces are shown to their owner together; what is so near does not wait for the others.
+_SHOWN_BEFORE = timedelta(hours=2)
 _FINISHED = {"video": "video", "post": "post"}  # by kind: the step whose artifact goes out
 
 
 @dataclass(frozen=True)
 class DuePosts:
-    """The pieces of a day that are due on one platform, by id and in order."""
+    """The pieces of a day that are due on one platform, by id and in order: to be posted, or to be shown."""
 
     day: date
     platform: str
@@ -33,18 +36,19 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
     """What is due of the days whose posting window is open: today, and yesterday until 06:00.
 
     Due is a piece whose slot (less the platform's lead) has come, whose content is finished, that is not posted, and
-    that neither a pause, nor a restriction of its account, nor the outcome of its post keeps back.
+    that neither a pause, nor a restriction of its account, nor a missing approval, nor the outcome of its post keeps
+    back. A piece that its owner was not shown yet is due for that, once all of its platform's are finished.
     """
     now = clock.now()
     today = calendar.day_of(now)
-    days = [day for day in (today - timedelta(days=1), today) if _open(day, calendar, clock)]
+    days = [day for day in (today - timedelta(days=1), today) if now < calendar.posting_window(day)[1]]
     found: dict[tuple[date, str], list[str]] = {}
     with ledger.begin() as session:
         paused = set(session.scalars(select(Pause.scope)))
         if "all" in paused:
             return []
         rows = session.execute(
-            select(Piece, Effect.state, Effect.effect_id)
+            select(Piece, Account.approval, Effect.state, Effect.effect_id)
             .join(Account, Account.account_id == Piece.account_id)
             .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
             .outerjoin(Effect, Effect.key == live_key())
@@ -56,26 +60,31 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             )
             .order_by(Piece.day, Piece.slot_at, Piece.piece_id)
         ).all()
-        waiting = parked(session, [effect_id for _, state, effect_id in rows if state == State.UNKNOWN])
+        waiting = parked(session, [effect_id for _, _, state, effect_id in rows if state == State.UNKNOWN])
+        ids = [piece.piece_id for piece, _, _, _ in rows]
         made = {
-            (piece_id, step)
-            for piece_id, step in session.execute(
-                select(Artifact.piece_id, Artifact.step).where(
-                    Artifact.piece_id.in_([piece.piece_id for piece, _, _ in rows]),
-                    Artifact.step.in_(_FINISHED.values()),
+            (piece_id, step): sha256
+            for piece_id, step, sha256 in session.execute(
+                select(Artifact.piece_id, Artifact.step, Artifact.sha256).where(
+                    Artifact.piece_id.in_(ids), Artifact.step.in_(_FINISHED.values())
                 )
             )
         }
-    for piece, state, effect_id in rows:
+        asked = asked_about(session, ids)
+    unfinished = {(p.day, p.platform) for p, _, _, _ in rows if (p.piece_id, _FINISHED[p.kind]) not in made}
+    for piece, approval, state, effect_id in rows:
         kept_back = {f"vendor:{piece.platform}", f"account:{piece.account_id}"} & paused
-        finished = (piece.piece_id, _FINISHED[piece.kind]) in made
-        if (
-            is_due(piece, now, policy)
-            and finished
-            and not kept_back
-            and state not in _OVER
-            and effect_id not in waiting
-        ):
+        finished = (piece.piece_id, _FINISHED[piece.kind])
+        if kept_back or finished not in made or state in _OVER or effect_id in waiting:
+            continue
+        due = _open(piece.day, calendar, clock) and is_due(piece, now, policy)
+        if approval == REQUIRED:
+            one = asked.get(piece.piece_id)
+            if is_shown(one, made[finished]):
+                due = due and one is not None and one.verdict == APPROVED
+            else:
+                due = (piece.day, piece.platform) not in unfinished or piece.slot_at <= now + _SHOWN_BEFORE
+        if due:
             found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
     return [DuePosts(day, platform, tuple(dict.fromkeys(pieces))) for (day, platform), pieces in found.items()]
 

@@ -23,6 +23,7 @@ from affiliate_empire.effects import (
     Effects,
     FingerprintConflict,
     Intent,
+    NotApproved,
     OpenEffect,
     Paused,
     Quota,
@@ -36,12 +37,14 @@ from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Product, Publication
+from affiliate_empire.operations.approvals import REQUIRED, consent_to, show_to_owner
 from affiliate_empire.operations.check_offer import refuse_changed_offer
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
-from affiliate_empire.operations.posting import Material, Poster
+from affiliate_empire.operations.posting import Composed, Material, Poster
 from affiliate_empire.policy import Policy
+from affiliate_empire.publishing.approval import shown
 from affiliate_empire.vendors.accounts import NotConnected
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
@@ -57,6 +60,7 @@ _MAY_HAVE_HAPPENED = (State.PREPARED, State.COMMITTING, State.UNKNOWN)  # then i
 # One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
 HOLDING = (
     Paused,
+    NotApproved,
     NotConnected,
     AccountRestricted,
     EffectInProgress,
@@ -107,6 +111,7 @@ def publish_piece(
             be bought; or its content is missing; or its platform or network refused exactly this, now or earlier.
         AccountRestricted, CredentialsRejected: the platform does not let the account post; it is paused by now.
         QuotaExhausted: the platform takes no more posts of the account for now.
+        NotApproved: its owner has not approved exactly what would go out; by now the owner was told.
         EffectError, VendorUnavailable: as ``Effects.perform``.
     """
     with ledger.begin() as session:
@@ -126,27 +131,9 @@ def publish_piece(
     if effects.read_only:
         raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
     refuse_changed_offer(piece, ledger=ledger)
-    try:
-        link = make_link(piece_id, ledger=ledger, impact=impact, policy=policy)
-    except _OF_THE_ACCOUNT:
-        raise
-    except VendorRefused as refusal:
-        raise PieceRejected(str(refusal)) from refusal
-    with ledger.begin() as session:
-        made = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id, Artifact.name == "")).all()
-    base = tracking_url.rstrip("/")
-    composed = posters[piece.platform].compose(
-        Material(
-            piece=piece,
-            account=account,
-            product=product,
-            link=link,
-            hub_url=f"{base}/h/{account.handle}",
-            link_url=f"{base}/r/{link.code}",
-            closes_at=closes,
-            artifacts={artifact.step: artifact for artifact in made},
-        )
-    )
+    composed, shows = _compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)
+    if account.approval == REQUIRED:
+        show_to_owner(piece.day, [shows], ledger=ledger, at=clock.now())
     rule = policy.posting(piece.platform)
     intent = Intent(
         key=_key(piece),
@@ -161,6 +148,7 @@ def publish_piece(
         deadline_at=closes,
         quota=Quota(rule.quota, rule.limit, rule.window, max(piece.slot_at, clock.now())),
         trace=composed.trace,
+        consent=consent_to(shows),
     )
     if earlier is not None and _was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
         raise PieceRejected(earlier.error or f"{piece.platform} refused it before.")
@@ -175,6 +163,101 @@ def publish_piece(
         raise PieceRejected(str(refusal)) from refusal
     with ledger.begin() as session:
         return _record(session, piece, receipt.effect_id, receipt.remote_id, receipt.result)
+
+
+def ask_for_approvals(
+    day: date,
+    platform: str,
+    *,
+    ledger: Ledger,
+    effects: Effects,
+    clock: Clock,
+    posters: Mapping[str, Poster],
+    impact: ImpactClient,
+    policy: Policy,
+    calendar: BusinessCalendar,
+    tracking_url: str,
+) -> None:
+    """Show the owner what would go out with each finished piece of a day whose account requires approval.
+
+    What was shown already and still looks the same is not shown again; the owner is told once about all that is new.
+    A piece that cannot be composed is left to ``publish_piece``, which says why. Of a day whose posting window has
+    closed, nothing is asked; nor where nothing may leave a trace at a network (``live-readonly``).
+
+    Raises:
+        VendorUnavailable: as ``make_link``'s; and what concerns the whole account or network.
+    """
+    closes = calendar.posting_window(day)[1]
+    if effects.read_only or clock.now() >= closes:
+        return
+    query = (
+        select(Piece, Account, Product)
+        .join(Account, Account.account_id == Piece.account_id)
+        .join(Product, Product.product_id == Piece.product_id)
+        .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
+        .where(
+            Piece.day == day,
+            Piece.platform == platform,
+            Piece.status == "planned",
+            Account.approval == REQUIRED,
+            Publication.publication_id.is_(None),
+        )
+        .order_by(Piece.slot_at, Piece.piece_id)
+    )
+    with ledger.begin() as session:
+        rows = session.execute(query).all()
+    composed = []
+    for piece, account, product in rows:
+        try:
+            composed.append(_compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)[1])
+        except PieceRejected:
+            continue
+    show_to_owner(day, composed, ledger=ledger, at=clock.now())
+
+
+def _compose(
+    piece: Piece,
+    account: Account,
+    product: Product,
+    closes: datetime,
+    ledger: Ledger,
+    posters: Mapping[str, Poster],
+    impact: ImpactClient,
+    policy: Policy,
+    tracking_url: str,
+) -> tuple[Composed, dict[str, Any]]:
+    """A piece's post as it would go out now, and what an owner is shown of it."""
+    try:
+        link = make_link(piece.piece_id, ledger=ledger, impact=impact, policy=policy)
+    except _OF_THE_ACCOUNT:
+        raise
+    except VendorRefused as refusal:
+        raise PieceRejected(str(refusal)) from refusal
+    with ledger.begin() as session:
+        made = session.scalars(select(Artifact).where(Artifact.piece_id == piece.piece_id, Artifact.name == "")).all()
+    base = tracking_url.rstrip("/")
+    link_url = f"{base}/r/{link.code}"
+    composed = posters[piece.platform].compose(
+        Material(
+            piece=piece,
+            account=account,
+            product=product,
+            link=link,
+            hub_url=f"{base}/h/{account.handle}",
+            link_url=link_url,
+            closes_at=closes,
+            artifacts={artifact.step: artifact for artifact in made},
+        )
+    )
+    shows = shown(
+        composed.looks,
+        piece_id=piece.piece_id,
+        account_id=piece.account_id,
+        day=piece.day,
+        link_url=link_url,
+        leads_to=link.target_url,
+    )
+    return composed, shows
 
 
 def reconcile_publications(

@@ -17,6 +17,7 @@ from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click, Effect, Link, RejectedRow
 from affiliate_empire.operations.alerts import load_alerts
+from affiliate_empire.operations.approvals import approvals_of
 from affiliate_empire.operations.decide_strategy import load_decision, load_strategy
 from affiliate_empire.operations.export import export_costs
 from affiliate_empire.operations.outcomes import is_human, load_conversions, load_outcomes
@@ -103,6 +104,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
         rejected_rows=rejected,
         parked=parked,
         paused=pauses_in_words(ledger=ledger),
+        approvals=approvals_of(day, ledger=ledger, as_of=until),
         alerts=load_alerts(start, min(end, until), ledger=ledger),
     )
 

@@ -50,6 +50,7 @@ class DailyReport:
         rejected_rows: rows of the day's feeds that could not be used, by reason.
         parked: effects whose outcome is unknown, as sentences.
         paused: what is paused now, as sentences.
+        approvals: by piece whose owner was asked: ``approved``, ``rejected`` or ``waiting``.
         alerts: what was raised on the day (``operations.alerts.ALERT_COLUMNS``).
     """
 
@@ -68,6 +69,7 @@ class DailyReport:
     rejected_rows: Mapping[str, int]
     parked: Sequence[str]
     paused: Sequence[str]
+    approvals: Mapping[str, str]
     alerts: pd.DataFrame
 
 
@@ -101,7 +103,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
             ("profit", dollars(earned - spent), f"ROI {percent(roi_percent(earned, spent))}"),
         ],
         "profit": earned - spent,
-        "pieces": [_with_returns(row) for row in plain_rows(outcomes)],
+        "pieces": [_with_returns(row, report.approvals) for row in plain_rows(outcomes)],
         "totals": {name: int(outcomes[name].sum()) for name in ("views", "hits", "clicks", "conversions")},
         "earned": earned,
         "spent": spent,
@@ -149,10 +151,11 @@ def _context(report: DailyReport) -> dict[str, Any]:
     }
 
 
-def _with_returns(row: dict[str, Any]) -> dict[str, Any]:
+def _with_returns(row: dict[str, Any], approvals: Mapping[str, str]) -> dict[str, Any]:
     """One piece as the table shows it."""
     earned, spent = int(row["commission_micros"]), int(row["cost_micros"])
-    return row | {"roi": roi_percent(earned, spent), "profit_micros": earned - spent}
+    returns = {"roi": roi_percent(earned, spent), "profit_micros": earned - spent}
+    return row | returns | {"approval": approvals.get(row["piece_id"])}
 
 
 def _states(conversions: pd.DataFrame) -> list[dict[str, Any]]:
