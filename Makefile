@@ -37,6 +37,13 @@ dev: $(READY) ## Database, world, tracking service and the Dagster UI
 test: $(READY) ## Run all tests
 	@$(BIN)/pytest
 
+.PHONY: site
+site: site/node_modules/.package-lock.json ## Install the blog's packages, for the tests that build it (needs Node 20 and npm)
+
+site/node_modules/.package-lock.json: site/package.json site/package-lock.json
+	@npm ci --prefix site --no-audit --no-fund --loglevel=error
+	@touch $@
+
 .PHONY: check
 check: $(READY) ## Lint, format, types, import floors, dbt parse, definitions load, lock in sync
 	@$(BIN)/ruff check .
@@ -50,4 +57,4 @@ check: $(READY) ## Lint, format, types, import floors, dbt parse, definitions lo
 .PHONY: clean
 clean: ## Stop this home's services and remove the environment and caches (the home .empire stays)
 	@test ! -x $(BIN)/empire || $(BIN)/empire stop
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) site/node_modules site/.next site/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -79,13 +79,14 @@ def publications(
     owner's approval is shown to him and held. Free.
     """
 
+    blog_poster = BlogPoster(blog, clock=clock, policy=policy)
     posters: dict[str, Poster] = {
         "youtube": YouTubePoster(youtube, clock=clock, media=media, policy=policy),
         "tiktok": TikTokPoster(tiktok, clock=clock, media=media, policy=policy, handoff=settings.home_path / "handoff"),
         "instagram": InstagramPoster(
             instagram, clock=clock, media=media, policy=policy, media_public_url=settings.media_public_url
         ),
-        "blog": BlogPoster(blog, clock=clock, policy=policy),
+        "blog": blog_poster,
     }
 
     def publish(piece_id: str) -> object:
@@ -121,7 +122,15 @@ def publications(
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
             done.append(
-                work_pieces("publications", due, publish, ledger=ledger, at_once=_POSTS_AT_ONCE, holding=HOLDING)
+                work_pieces(
+                    "publications",
+                    due,
+                    publish,
+                    ledger=ledger,
+                    at_once=_POSTS_AT_ONCE,
+                    holding=HOLDING,
+                    together=blog_poster.together if platform == "blog" else None,
+                )
             )
             frames[key] = export_publications(each, ledger=ledger, platform=platform)
     for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):

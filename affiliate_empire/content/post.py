@@ -1,7 +1,7 @@
 """A blog post: its model, and its typesetting as MDX.
 
 Links are ours alone: whatever a model or a merchant wrote is typeset as plain text, so that neither a foreign link nor
-JSX can reach the page.
+JSX can reach the page. What MDX that may be is ``affiliate_empire.content.mdx``'s.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -31,7 +32,8 @@ _BULLET = re.compile(r"^\s{0,3}(?:[-*+•])\s+")
 _NUMBERED = re.compile(r"^\s{0,3}(\d{1,2})[.)]\s+")
 # MDX reads a block that begins with these words as JavaScript.
 _MODULE_WORD = re.compile(r"^(import|export)\b")
-_SPECIAL = {"{": "&#123;", "}": "&#125;", "\\": "&#92;", "`": "&#96;", "[": "&#91;", "]": "&#93;", "|": "&#124;"}
+# Would begin a list in the midst of a paragraph.
+_LIST_MARK = re.compile(r"^(\d{1,9})([.)])(?=\s|$)", re.ASCII)
 
 
 class _Strict(BaseModel):
@@ -111,48 +113,78 @@ def render_mdx(
     link_url: str,
     disclosure: str,
     ai_statement: str,
+    facts: Mapping[str, str] = MappingProxyType({}),
     tags: Sequence[str] = (),
 ) -> str:
-    """The post as an MDX file: front matter, the disclosure before anything else, sections, one marked link.
+    """The post as an MDX file: front matter, the disclosure before anything else, sections, links, facts, AI statement.
 
-    ``link_url`` is our own tracking link; it stands twice (after the first section and at the end), each time with
-    ``rel="sponsored nofollow"``. Every other word is typeset as text.
+    ``link_url`` is our own tracking link; it stands twice (after the first section and at the end), each time in the
+    site's component for it, which marks it ``sponsored nofollow``. ``facts`` are those of the product by id; the ones
+    that the post cites are listed with the date, prices excepted: they would be stale tomorrow. Every other word is
+    typeset as text.
     """
     front_matter = {
-        "title": _printable(post.title),
+        "title": _printable(post.title).strip() or "Untitled",
         "description": _printable(post.meta_description),
         "date": published_on.isoformat(),
         "slug": slug(post.title, piece_id),
-        "tags": list(tags),
-        "disclosure": disclosure,
+        "tags": [tag for tag in map(_printable, tags) if tag.strip()],
+        "disclosure": _printable(disclosure),
     }
     # JSON scalars are valid YAML, with the quoting settled.
     head = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front_matter.items())
     link = (
-        f'<a href="{html.escape(link_url, quote=True)}" rel="sponsored nofollow noopener" target="_blank">'
-        f"See {escape_mdx(product)} at the shop</a> (affiliate link)"
+        f'<AffiliateLink href="{html.escape(link_url, quote=True)}">'
+        f"{escape_mdx(f'See {product} at the shop')}</AffiliateLink>"
     )
-    blocks = [f"**{escape_mdx(disclosure)}**"]
+    blocks = [f"<Disclosure>{escape_mdx(disclosure)}</Disclosure>"]
     for number, section in enumerate(post.sections):
-        blocks += [f"## {escape_mdx(section.heading)}", _typeset(section.markdown)]
+        heading = escape_mdx(section.heading)
+        blocks += [f"## {heading}" if heading else "", _typeset(section.markdown)]
         if number == 0:
             blocks.append(link)
-    blocks += [link, f"_{escape_mdx(ai_statement)}_"]
+    blocks.append(link)
+    cited = dict.fromkeys(fact for section in post.sections for fact in section.fact_ids)
+    if listed := [line for fact in cited if (line := escape_mdx(_without_price(facts.get(fact, ""))))]:
+        items = "\n".join(f"- {line}" for line in listed)
+        blocks += [f'<Facts checked="{published_on.isoformat()}">', items, "</Facts>"]
+    blocks.append(f"<AiStatement>{escape_mdx(ai_statement)}</AiStatement>")
     return f"---\n{head}\n---\n\n" + "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def escape_mdx(text: str) -> str:
     """A text as MDX shows it literally: no JSX, no expression, no emphasis; bare addresses, which become links, go."""
-    line = html.escape(_ADDRESS.sub("", _printable(re.sub(r"\s+", " ", text))).strip(), quote=False)
-    line = "".join(_SPECIAL.get(character, character) for character in line)
-    line = line.replace("*", "&#42;").replace("_", "&#95;").replace("~", "&#126;")
+    return _escape_start(_escape_signs(text))
+
+
+def _escape_signs(text: str) -> str:
+    """What means something wherever it stands."""
+    line = _ADDRESS.sub("", _printable(re.sub(r"\s+", " ", text)))
+    line = html.escape(re.sub(r"\s+", " ", line).strip(), quote=False)
+    return re.sub(r"[{}\\`\[\]|*_~#]", lambda sign: f"&#{ord(sign[0])};", line)
+
+
+def _escape_start(line: str) -> str:
+    """What means something at the beginning of a line."""
     line = _MODULE_WORD.sub(lambda word: f"&#{ord(word[0][0])};{word[0][1:]}", line)
-    return re.sub(r"^([#>+=-])", lambda sign: f"&#{ord(sign[1])};", line)
+    line = _LIST_MARK.sub(lambda mark: f"{mark[1]}&#{ord(mark[2])};", line)
+    return re.sub(r"^[+=-]", lambda sign: f"&#{ord(sign[0])};", line)
+
+
+def _without_price(fact: str) -> str:
+    return "" if fact.lower().startswith("price") else fact
 
 
 def _printable(text: str) -> str:
-    """A text without control and separator characters, which YAML and browsers refuse or act upon."""
-    return "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp"))
+    """A text without control characters, separators and noncharacters, which YAML, XML or browsers refuse or act on."""
+    return "".join(
+        character
+        for character in text
+        if unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
+        and ord(character) & 0xFFFE != 0xFFFE
+        and not 0xFDD0 <= ord(character) <= 0xFDEF
+        and character != "\ufeff"
+    )
 
 
 def _typeset(markdown: str) -> str:
@@ -160,29 +192,30 @@ def _typeset(markdown: str) -> str:
     lines: list[str] = []
     for raw in markdown.replace("\r\n", "\n").split("\n"):
         line = _ADDRESS.sub("", _LINK.sub(r"\1", _SPACE.sub(" ", raw))).strip()
-        if not line:
-            lines.append("")
-        elif _HEADING.match(line):
-            lines += ["", f"**{_inline(_HEADING.sub('', line))}**", ""]
+        if _HEADING.match(line):
+            lines += ["", _escape_start(_bold(_HEADING.sub("", line).replace("**", ""))), ""]
         elif _BULLET.match(line):
-            lines.append(f"- {_inline(_BULLET.sub('', line))}")
+            lines.append(_marked("- ", _inline(_BULLET.sub("", line))))
         elif numbered := _NUMBERED.match(line):
-            lines.append(f"{numbered[1]}. {_inline(_NUMBERED.sub('', line))}")
+            lines.append(_marked(f"{numbered[1]}. ", _inline(_NUMBERED.sub("", line))))
         else:
             lines.append(_inline(line))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+def _marked(mark: str, text: str) -> str:
+    return mark + text if text else ""
 
 
 def _inline(text: str) -> str:
-    """A line with ``**bold**`` kept and everything else literal."""
-    parts = re.split(r"\*\*(.+?)\*\*", text)
-    return "".join(
-        (f"**{escape_mdx(part)}**" if number % 2 else _keep_edges(part)) for number, part in enumerate(parts) if part
-    )
+    """A line with ``**bold**`` kept where Markdown surely reads it as such, and everything else literal."""
+    line = ""
+    for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", text)):
+        typeset = _bold(part) if number % 2 and not line.endswith("*") else _escape_signs(part)
+        line += f"{' ' if part[:1].isspace() else ''}{typeset}{' ' if part[-1:].isspace() else ''}"
+    return _escape_start(re.sub(r" +", " ", line).strip())
 
 
-def _keep_edges(part: str) -> str:
-    """Escapes a stretch between two bold ones without losing the spaces that separate it from them."""
-    if not part.strip():
-        return " "
-    return f"{' ' if part[0].isspace() else ''}{escape_mdx(part)}{' ' if part[-1].isspace() else ''}"
+def _bold(text: str) -> str:
+    line = _escape_signs(text)
+    return f"**{line}**" if line and line[0].isalnum() and line[-1].isalnum() else line

@@ -1,33 +1,38 @@
-"""Posting on the blog: a commit of one page on the repository's ``main``.
+"""Posting on the blog: the pages of a run in one commit on the repository's ``main``, each an effect of its own.
 
-The handle is the commit: ``main`` contains it, or can never contain it, or is its parent.
+The handle is the page's path and its content's hash: ``main``'s history holds it, or never held it. The commit is found
+again by them, so it need not be known before it is pushed, and only pages whose effect is in its commit are in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from affiliate_empire.compliance import check_page
+from affiliate_empire.content.mdx import mdx_problems
 from affiliate_empire.content.post import Post, render_mdx
-from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, Verdict
+from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
+from affiliate_empire.operations.together import Together
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.texts import PostText, post_text
-from affiliate_empire.vendors.blog import BlogClient, NotFastForward
-from affiliate_empire.vendors.errors import ReplyLost
+from affiliate_empire.vendors.blog import BlogClient, Page, Place, content_hash, taken
+from affiliate_empire.vendors.errors import ContentRefused, VendorError
 
 
 class BlogPoster:
-    """Posts in the repository of one client."""
+    """Posts in the repository of one client. Pieces that are worked ``together`` go out in one commit."""
 
     def __init__(self, blog: BlogClient, *, clock: Clock, policy: Policy) -> None:
         self._blog = blog
         self._clock = clock
         self._policy = policy
+        self.together: Together[Page, str] = Together(self._publish)
 
     def compose(self, material: Material) -> Composed:
         post, piece, policy = material.artifacts.get("post"), material.piece, self._policy
@@ -42,17 +47,21 @@ class BlogPoster:
             link_url=material.link_url,
             disclosure=policy.disclosure("post"),
             ai_statement=policy.disclosure("ai"),
+            facts=piece.facts,
             tags=[piece.niche],
         )
-        refuse_undisclosed(check_page(mdx, policy))
+        refuse_undisclosed(mdx_problems(mdx) + check_page(mdx, policy))
         page = _Page(post_text(document, piece_id=piece.piece_id, policy=policy), mdx, piece.slot_at)
-        return Composed(PostAct(self._blog, self._clock, page), page.looks(), page.trace())
+        return Composed(PostAct(self._blog, self.together, self._clock, page), page.looks(), page.trace())
 
     def asking(self, account_id: str) -> Act:
-        return PostAct(self._blog, self._clock, None)
+        return PostAct(self._blog, self.together, self._clock, None)
 
     def url(self, remote_id: str, account_id: str) -> str:
         return self._blog.url(remote_id)
+
+    def _publish(self, pages: Sequence[Page]) -> Sequence[str | VendorError]:
+        return self._blog.publish(pages, at=self._clock.now().replace(microsecond=0))  # git keeps whole seconds
 
 
 @dataclass(frozen=True)
@@ -78,43 +87,59 @@ class _Page:
             "prepared_at": self.slot_at.isoformat(),
         }
 
+    def file(self, since: str | None) -> Page:
+        """As it is to stand in the repository."""
+        text = self.text
+        return Page(text.path, content_hash(self.mdx), text.own, since, self.mdx, text.message)
+
 
 class PostAct:
-    """A post on the blog. The handle is the commit; ``main`` contains it, or can never contain it, or is its parent.
+    """A post on the blog. The handle is its path and content hash, with ``main`` as it was before.
 
     ``page`` is None where the act is only asked (``reconcile``).
     """
 
-    def __init__(self, blog: BlogClient, clock: Clock, page: _Page | None) -> None:
+    def __init__(self, blog: BlogClient, together: Together[Page, str], clock: Clock, page: _Page | None) -> None:
         self._blog = blog
+        self._together = together
         self._clock = clock
         self._page = page
 
     def prepare(self) -> dict[str, Any]:
         assert self._page is not None  # noqa: S101 - asked acts do not prepare
-        now = self._clock.now().replace(microsecond=0)  # git keeps whole seconds
-        text = self._page.text
-        sha, parent = self._blog.prepare({text.path: self._page.mdx}, text.message, at=now)
-        return {**self._page.trace(), "sha": sha, "parent": parent, "prepared_at": now.isoformat()}
+        file = self._page.file(self._blog.head())
+        standing = self._blog.look(file)
+        if standing.place is Place.TAKEN:
+            raise ContentRefused(f"{file.path} was not published: {taken(file, standing)}", vendor="blog")
+        prepared_at = self._clock.now().replace(microsecond=0).isoformat()
+        page = {"content": file.content, "own": file.own, "since": file.since}
+        return {**self._page.trace(), **page, "prepared_at": prepared_at}
 
     def commit(self, handle: dict[str, Any]) -> Receipt:
-        try:
-            self._blog.push(handle["sha"])
-        except NotFastForward as error:
-            # Refused for this commit for good; ``reconcile`` reads that off the branch and a new one is prepared.
-            raise ReplyLost(str(error), vendor=error.vendor, code=error.code) from error
-        return self._receipt(handle)
+        assert self._page is not None  # noqa: S101 - asked acts do not commit
+        file = self._page.file(handle["since"])
+        if (file.path, file.content) != (handle["path"], handle["content"]):
+            raise ValueError(f"{handle['path']} is another page than the one that was prepared")
+        return self._receipt(handle, self._together.do(file))
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
-        if RESTORED in handle:  # the path names the piece, and the branch is all that there is: git can prove absence
-            sha = self._blog.commit_of(handle["path"])
-            return Gone() if sha is None else self._receipt(handle | {"sha": sha})
-        standing = self._blog.standing(handle["sha"], handle["parent"])
-        if standing == "published":
-            return self._receipt(handle)
-        return NotDone() if standing == "open" else Gone()
+        if (
+            RESTORED in handle
+        ):  # the path names the piece, and main's history is all that there is: it can prove absence
+            commit = self._blog.commit_of(handle["path"])
+            return Gone() if commit is None else self._receipt(handle, commit)
+        page = Page(handle["path"], handle["content"], handle["own"], handle["since"])
+        standing = self._blog.look(page)
+        if standing.place is Place.PUBLISHED:
+            return self._receipt(handle, standing.commit)
+        if standing.place is Place.ABSENT:
+            # For good, until it is pushed again: a push that still is under way expects the main of its time.
+            return NotDone()
+        if standing.place is Place.TAKEN:
+            return StillUnknown(f"{standing.other} in the blog's repository: {taken(page, standing)}")
+        return StillUnknown(f"{page.path} in the blog's repository, whose history was replaced")
 
-    def _receipt(self, handle: dict[str, Any]) -> Receipt:
+    def _receipt(self, handle: dict[str, Any], commit: str) -> Receipt:
         return Receipt(
             remote_id=handle["slug"],
             result={
@@ -123,6 +148,7 @@ class PostAct:
                 "description": handle["description"],
                 "disclosures": handle["disclosures"],
                 "published_at": handle["prepared_at"],
-                "commit": handle["sha"],
+                "commit": commit,
+                "path": handle["path"],
             },
         )

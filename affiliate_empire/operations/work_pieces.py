@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from typing import Any
 
 from sqlalchemy import select
 
@@ -23,6 +25,7 @@ from affiliate_empire.ledger.tables import Effect, Piece
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import PATIENT, Patience
 from affiliate_empire.operations.publish_piece import OPERATION
+from affiliate_empire.operations.together import Together
 
 
 @dataclass
@@ -79,6 +82,7 @@ def work_pieces(
     patience: Patience = PATIENT,
     holding: tuple[type[EmpireError], ...] = (),
     final: Collection[str] = (),
+    together: Together[Any, Any] | None = None,
 ) -> PiecesWorked:
     """Call a verb for each piece that is not quarantined and not final.
 
@@ -91,6 +95,7 @@ def work_pieces(
         patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about.
         holding: the errors that hold one piece and not the step.
         final: pieces that are made for good, whatever their inputs would be today.
+        together: where the pieces meet for an act that is done once for all; each then has a thread of its own.
 
     Raises:
         Exception: the first failure that was not a rejection, after the pieces under way have ended.
@@ -108,17 +113,21 @@ def work_pieces(
 
     def work(piece_id: str) -> bool:
         """Whether it was begun. What waits when a step has failed is left: a pool's own cancelling hangs its reader."""
-        if failed.is_set():
-            return False
-        try:
-            patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
-        except of_the_piece:
-            raise
-        except BaseException:  # whatever it was: the next piece is not begun, so that no vendor is asked in vain
-            failed.set()
-            raise
-        return True
+        with together.member(piece_id) if together else nullcontext():
+            if failed.is_set():
+                return False
+            try:
+                patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
+            except of_the_piece:
+                raise
+            except BaseException:  # whatever it was: the next piece is not begun, so that no vendor is asked in vain
+                failed.set()
+                raise
+            return True
 
+    if together and waiting:
+        together.expect(waiting)
+        at_once = len(waiting)
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=step) as pool:
         futures = {pool.submit(work, piece_id): piece_id for piece_id in waiting}
         for future in as_completed(futures):

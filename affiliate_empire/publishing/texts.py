@@ -36,12 +36,16 @@ class VideoText:
 
 @dataclass(frozen=True)
 class PostText:
-    """How a post enters the blog's repository, and what is recorded of it. The disclosure begins its description."""
+    """How a post enters the blog's repository, and what is recorded of it. The disclosure begins its description.
+
+    ``own`` is how the path of the piece's post ends, whatever its title.
+    """
 
     title: str
     description: str
     slug: str
     path: str
+    own: str
     message: str
 
 
@@ -88,6 +92,7 @@ def post_text(post: Post, *, piece_id: str, policy: Policy) -> PostText:
         description=f"{policy.disclosure('post')}\n\n{_plain(post.meta_description)}\n\n{policy.disclosure('ai')}",
         slug=address,
         path=f"content/posts/{address}.mdx",
+        own=f"-{piece_id[-8:]}.mdx",
         message=f"Add the post {_plain(post.title)!r}\n\nPiece: {piece_id}",
     )
 

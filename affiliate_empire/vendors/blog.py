@@ -1,31 +1,44 @@
-"""The blog: a git repository whose ``main`` branch is what readers see; publishing a post is pushing one commit.
+"""The blog: a git repository whose ``main`` branch is what readers see; publishing is pushing one commit of pages.
 
-The handle of a publication is the commit itself. It is built without a working tree, from fixed names and a given time,
-so the same files on the same parent give the same SHA; pushing that SHA twice is pushing it once. What the post says is
-made elsewhere (``affiliate_empire.content``). Credentials for the remote are git's own (a key, a credential helper).
+A page is its path and its content's hash, and ``main``'s history says what became of it: whoever pushed it, and however
+often the push was tried, a page that was there once was published. A push is refused when ``main`` is no longer the
+commit's parent, so one that arrives late can neither double a page nor undo what others pushed. Commits are built
+without a working tree. What a page says is made elsewhere (``affiliate_empire.content``). Credentials for the remote
+are git's own (a key, a credential helper).
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import subprocess
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.kernel.files import out_of_space
-from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    ContentRefused,
+    CredentialsRejected,
+    ReplyLost,
+    VendorError,
+    VendorRefused,
+    VendorUnavailable,
+)
 
 _VENDOR = "blog"
 _BRANCH = "main"
 _AUTHOR = "AI Affiliate Empire"
 _EMAIL = "publisher@ai-affiliate-empire.invalid"
+# How often a commit is made anew because somebody pushed in between, before that is left to a later run.
+_REBASES = 5
 
 # A git hook or another repository's shell may have set these; ours must not act on that repository.
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
@@ -37,7 +50,56 @@ _QUERY = re.compile(r"(://[^\s?#'\"]*)[?#][^\s'\"]*")
 
 
 class NotFastForward(VendorRefused):
-    """``main`` has moved on without the commit: it was not published and cannot be any more; prepare anew."""
+    """``main`` has moved on without the commit: it was not published and cannot be any more; it is made anew."""
+
+
+class Rejected(VendorRefused):
+    """The remote's own rules turned the commit down."""
+
+
+class Place(StrEnum):
+    """What ``main`` says of a page."""
+
+    PUBLISHED = "published"  # it is there, or was there and somebody changed or removed it since
+    ABSENT = "absent"  # it never was there
+    TAKEN = "taken"  # another text, or the same post under another name, stands there, and this one never did
+    UNKNOWN = "unknown"  # main's history was replaced since the page was prepared: it proves nothing
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a page stands. ``commit`` is the one that brought it, ``other`` the path that is in its way."""
+
+    place: Place
+    commit: str = ""
+    other: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as it is to stand in the repository.
+
+    Attributes:
+        path: in the repository.
+        content: the hash of its text (``content_hash``).
+        own: how the names of all versions of this post end; two of them never stand side by side.
+        since: ``main`` when the page was prepared (None: it was empty): only a history that holds it can prove absence.
+        text: None where the page is only looked for.
+        message: what the commit says of it.
+    """
+
+    path: str
+    content: str
+    own: str
+    since: str | None
+    text: str | None = None
+    message: str = ""
+
+
+def content_hash(text: str) -> str:
+    """The name by which git knows a text."""
+    data = text.encode()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 class BlogClient:
@@ -64,145 +126,175 @@ class BlogClient:
         """Where readers find a post."""
         return f"{self._base_url}/posts/{slug}"
 
-    def prepare(self, files: Mapping[str, str], message: str, *, at: datetime) -> tuple[str, str | None]:
-        """Build a commit on the remote's newest ``main``, in our clone only; returns its SHA and its parent's.
+    def head(self) -> str | None:
+        """The remote's newest ``main``; None while it is empty.
+
+        Raises:
+            VendorUnavailable: the remote does not answer.
+        """
+        with self._lock:
+            return self._fetch()
+
+    def look(self, page: Page) -> Standing:
+        """What the remote's ``main`` says of a page now.
+
+        Raises:
+            VendorUnavailable: the remote does not answer.
+        """
+        with self._lock:
+            return self._look(self._fetch(), page)
+
+    def publish(self, pages: Sequence[Page], *, at: datetime) -> list[str | VendorError]:
+        """Bring pages to ``main`` in one commit: the visible act. What is there already is not brought again.
+
+        When somebody pushes in between, the commit is made anew on theirs; when the remote's rules reject the pages
+        together, each is tried alone, so that one does not take the others with it. Nothing else is replaced or lost.
 
         Args:
-            files: text by path in the repository; existing files are replaced, others are kept.
-            message: the commit's message.
+            pages: with their texts.
             at: the commit's time.
 
+        Returns:
+            For each page the commit that brought it, or why it is not there: ``ContentRefused`` where something else
+            stands in its place, ``Rejected`` by the remote's rules, ``ReplyLost`` where ``look`` cannot say.
+
         Raises:
-            VendorUnavailable: the remote does not answer.
+            ReplyLost: the remote's answer to the push was lost; ``look`` tells.
+            VendorUnavailable: the remote could not be reached, or ``main`` moves faster than we do.
+            CredentialsRejected: the remote does not let us write.
         """
         with self._lock:
-            self._fetch()
-            parent = self._head()
-            index = self._clone / f"index-{uuid.uuid4().hex}"
             try:
-                if parent is not None:
-                    self._local("read-tree", parent, index=index)
-                for path, text in files.items():
-                    blob = self._local("hash-object", "-w", "--stdin", stdin=text)
-                    self._local("update-index", "--add", "--cacheinfo", f"100644,{blob},{_checked(path)}", index=index)
-                tree = self._local("write-tree", index=index)
-            finally:
-                index.unlink(missing_ok=True)
-            lineage = ("-p", parent) if parent is not None else ()
-            sha = self._local("commit-tree", tree, *lineage, stdin=message, at=at)
-            # A ref of its own keeps the commit from git's housekeeping until it is published.
-            self._local("update-ref", f"refs/prepared/{sha}", sha)
-            return sha, parent
-
-    def push(self, sha: str) -> None:
-        """Make the commit the head of the remote's ``main``: the visible act. Pushing a published one again is no act.
-
-        Raises:
-            NotFastForward: ``main`` is not the commit's parent any more and does not contain it.
-            ReplyLost: the remote's answer was lost; ``contains`` tells.
-            VendorUnavailable: the remote could not be reached.
-            VendorRefused: the remote does not let us write.
-        """
-        with self._lock:
-            self._open()
-            outcome = self._git("push", "--porcelain", "origin", f"{sha}:refs/heads/{_BRANCH}", lost_reply=True)
-            if outcome.returncode == 0:
-                return
-            said = f"{outcome.stdout}\n{outcome.stderr}"
-            if "[rejected]" in said or "[remote rejected]" in said:
-                # Another process may have published this very commit in between: only its absence is a refusal.
-                self._fetch()
-                if self._is_ancestor(sha):
-                    return
-                if (
-                    "non-fast-forward" in said
-                    or "fetch first" in said
-                    or "stale info" in said
-                    or "cannot lock ref" in said
-                ):
-                    raise NotFastForward(
-                        "The blog's main branch moved on before the post was pushed: run again to prepare it anew.",
-                        vendor=_VENDOR,
-                        code="non_fast_forward",
-                    )
-                raise VendorRefused(
-                    f"The blog's remote rejected the push: {_last_line(said)}", vendor=_VENDOR, code="rejected"
-                )
-            raise self._failure(outcome, lost_reply=True)
-
-    def contains(self, sha: str) -> bool:
-        """Whether the remote's ``main`` contains the commit now.
-
-        Raises:
-            VendorUnavailable: the remote does not answer.
-        """
-        with self._lock:
-            self._fetch()
-            return self._is_ancestor(sha)
-
-    def standing(self, sha: str, parent: str | None) -> Literal["published", "open", "overtaken"]:
-        """What became of a prepared commit, from one look at the remote.
-
-        ``open``: ``main`` still is its parent, so pushing it is safe. ``overtaken``: it is not in ``main`` and can
-        never get there, because a push of it expects the parent as the head; or nobody has the commit any more.
-
-        Raises:
-            VendorUnavailable: the remote does not answer.
-        """
-        with self._lock:
-            self._fetch()
-            if self._is_ancestor(sha):
-                return "published"
-            return "open" if self._exists(sha) and self._head() == parent else "overtaken"
+                return self._publish(pages, at)
+            except Rejected as refusal:
+                if len(pages) == 1:
+                    return [refusal]
+        return [outcome for page in pages for outcome in self.publish([page], at=at)]
 
     def commit_of(self, path: str) -> str | None:
-        """The commit in which the remote's ``main`` got a file as it is now; None when it has no such file.
+        """The commit that brought a file of this name to the remote's ``main``, whatever became of it; None: never.
 
         Raises:
             VendorUnavailable: the remote does not answer.
         """
         with self._lock:
-            self._fetch()
-            if self._git("cat-file", "-e", f"refs/published:{_checked(path)}").returncode != 0:
-                return None
-            return self._local("log", "-1", "--format=%H", "refs/published", "--", _checked(path))
+            head = self._fetch()
+            found = self._local("log", "--full-history", "--format=%H", head, "--", _checked(path)) if head else ""
+            return found.splitlines()[-1] if found else None
+
+    # ------------------------------------------------------------------ pages
+    def _publish(self, pages: Sequence[Page], at: datetime) -> list[str | VendorError]:
+        for _ in range(_REBASES):
+            head = self._fetch()
+            came_to: dict[str, str | VendorError] = {}
+            absent: list[Page] = []
+            for page in pages:
+                standing = self._look(head, page)
+                if standing.place is Place.ABSENT:
+                    absent.append(page)
+                else:
+                    came_to[page.path] = _came_to(page, standing)
+            try:
+                if absent:
+                    sha = self._commit(head, absent, at)
+                    self._push(sha)
+                    came_to |= {page.path: sha for page in absent}
+                return [came_to[page.path] for page in pages]
+            except NotFastForward:
+                continue
+        raise VendorUnavailable(
+            f"The blog's main branch moved on {_REBASES} times while we pushed: run again when it is quiet.",
+            vendor=_VENDOR,
+            code="busy",
+        )
+
+    def _look(self, head: str | None, page: Page) -> Standing:
+        if head is not None and (commit := self._brought(head, page)):
+            return Standing(Place.PUBLISHED, commit=commit)
+        if page.since is not None and (head is None or not self._is_ancestor(page.since, head)):
+            return Standing(Place.UNKNOWN)
+        if head is not None:
+            folder = str(PurePosixPath(_checked(page.path)).parent)
+            for path in self._local("ls-tree", "--name-only", "-z", head, f"{folder}/").split("\0"):
+                if path == page.path or (page.own and path.endswith(page.own)):
+                    return Standing(Place.TAKEN, other=path)
+        return Standing(Place.ABSENT)
+
+    def _brought(self, head: str, page: Page) -> str | None:
+        """The commit of ``main``'s history that brought exactly this text to exactly this path."""
+        if not self._exists(page.content, "blob"):
+            return None  # all of main is here after the fetch: a text that is not, is not in it
+        found = self._local(
+            "log", "--full-history", "-m", "--format=%H", f"--find-object={page.content}", head, "--", page.path
+        )
+        return found.splitlines()[-1] if found else None
+
+    def _commit(self, parent: str | None, pages: Sequence[Page], at: datetime) -> str:
+        """A commit of the pages on ``parent``, in our clone only."""
+        index = self._clone / f"index-{uuid.uuid4().hex}"
+        try:
+            if parent is not None:
+                self._local("read-tree", parent, index=index)
+            for page in pages:
+                blob = self._local("hash-object", "-w", "--stdin", stdin=page.text or "")
+                if blob != page.content:
+                    raise ValueError(f"{page.path} is not the text that was prepared")
+                self._local("update-index", "--add", "--cacheinfo", f"100644,{blob},{_checked(page.path)}", index=index)
+            tree = self._local("write-tree", index=index)
+        finally:
+            index.unlink(missing_ok=True)
+        lineage = ("-p", parent) if parent is not None else ()
+        messages = [page.message for page in pages]
+        message = messages[0] if len(pages) == 1 else "\n\n".join([f"Add {len(pages)} posts", *messages])
+        return self._local("commit-tree", tree, *lineage, stdin=message, at=at)
+
+    def _push(self, sha: str) -> None:
+        """Make the commit the head of the remote's ``main``."""
+        outcome = self._git("push", "--porcelain", "origin", f"{sha}:refs/heads/{_BRANCH}", lost_reply=True)
+        if outcome.returncode == 0:
+            return
+        said = f"{outcome.stdout}\n{outcome.stderr}"
+        if "[rejected]" in said or "[remote rejected]" in said:
+            if any(sign in said for sign in ("non-fast-forward", "fetch first", "stale info", "cannot lock ref")):
+                raise NotFastForward(
+                    "The blog's main branch moved on before the page was pushed.",
+                    vendor=_VENDOR,
+                    code="non_fast_forward",
+                )
+            raise Rejected(f"The blog's remote rejected the push: {_last_line(said)}", vendor=_VENDOR, code="rejected")
+        raise self._failure(outcome, lost_reply=True)
 
     # ------------------------------------------------------------------ git
     def _open(self) -> None:
         if not (self._clone / "HEAD").exists():
             self._clone.parent.mkdir(parents=True, exist_ok=True)
-            self._check(self._run("init", "--quiet", "--bare", str(self._clone)))
+            self._check(self._run("init", "--quiet", "--bare", "--object-format=sha1", str(self._clone)))
         # The world's repository may lie elsewhere after a move of the home, so the address is set every time.
         self._local("config", "remote.origin.url", self._remote)
 
-    def _fetch(self) -> None:
+    def _fetch(self) -> str | None:
+        """The remote's ``main``, with all of its history in our clone; None while it is empty."""
         self._open()
         outcome = self._git(
             "fetch", "--quiet", "--no-tags", "--prune", "origin", f"+refs/heads/{_BRANCH}:refs/published"
         )
         if outcome.returncode == 0:
-            return
+            return self._local("rev-parse", "--verify", "refs/published")
         if "couldn't find remote ref" in outcome.stderr:
             self._local("update-ref", "-d", "refs/published")
-            return
+            return None
         raise self._failure(outcome, lost_reply=False)
 
-    def _head(self) -> str | None:
-        outcome = self._git("rev-parse", "--verify", "--quiet", "refs/published")
-        return outcome.stdout.strip() or None
-
-    def _is_ancestor(self, sha: str) -> bool:
-        if self._head() is None:
-            return False
-        if not self._exists(sha):
+    def _is_ancestor(self, sha: str, head: str) -> bool:
+        if not self._exists(sha, "commit"):
             return False  # all of main is here after the fetch: a commit that is not, is not in main
-        outcome = self._git("merge-base", "--is-ancestor", sha, "refs/published")
+        outcome = self._git("merge-base", "--is-ancestor", sha, head)
         if outcome.returncode not in (0, 1):
             raise self._failure(outcome, lost_reply=False)
         return outcome.returncode == 0
 
-    def _exists(self, sha: str) -> bool:
-        return self._git("cat-file", "-e", f"{sha}^{{commit}}").returncode == 0
+    def _exists(self, sha: str, kind: str) -> bool:
+        return self._git("cat-file", "-e", f"{sha}^{{{kind}}}").returncode == 0
 
     def _local(self, *arguments: str, stdin: str = "", index: Path | None = None, at: datetime | None = None) -> str:
         extra = []
@@ -270,6 +362,27 @@ class BlogClient:
             )
         kind = ReplyLost if lost_reply else VendorUnavailable
         return kind(f"The blog's repository failed ({_last_line(said)}); try again later.", vendor=_VENDOR, code="git")
+
+
+def _came_to(page: Page, standing: Standing) -> str | VendorError:
+    if standing.place is Place.PUBLISHED:
+        return standing.commit
+    if standing.place is Place.TAKEN:
+        return ContentRefused(
+            f"{page.path} was not published: {taken(page, standing)}", vendor=_VENDOR, code="page_taken"
+        )
+    return ReplyLost(
+        f"The history of the blog's main branch was replaced since {page.path} was prepared.",
+        vendor=_VENDOR,
+        code="history_replaced",
+    )
+
+
+def taken(page: Page, standing: Standing) -> str:
+    """What is in a page's way, and what its owner can do."""
+    if standing.other == page.path:
+        return "the blog has another text there already, which is not ours to replace; remove it or leave it."
+    return f"the blog has this post as {standing.other} already; remove that one first if this one is wanted."
 
 
 def _never_connected(said: str) -> bool:

@@ -20,7 +20,7 @@ from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.anthropic import AnthropicClient
-from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.blog import BlogClient, Page, content_hash
 from affiliate_empire.vendors.ecb import ECBClient
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
 from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
@@ -270,7 +270,7 @@ def test_a_name_that_does_not_resolve(call: Call, bench: Bench) -> None:
 def test_a_blog_whose_name_does_not_resolve(bench: Bench) -> None:
     blog = BlogClient(f"{NOWHERE}/blog.git", bench.folder, "https://blog.example")
     with pytest.raises(VendorUnavailable, match="could not be reached") as error:
-        blog.prepare({"a.mdx": "a"}, "a", at=NOW)
+        blog.publish([Page("a.mdx", content_hash("a"), "", None, "a")], at=NOW)
     assert not isinstance(error.value, ReplyLost)
     assert is_one_sentence(error.value)
 

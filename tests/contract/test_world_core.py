@@ -317,8 +317,11 @@ def push(home: Path, workdir: Path, files: dict[str, str]) -> None:
 def mdx(title: str, link: str) -> str:
     words = "Cork on natural rubber grips better when damp. " * 40
     return (
-        f'---\ntitle: "{title}"\ntags: ["yoga"]\n---\n\n**This article contains affiliate links.**\n\n## What it is\n\n'
-        f'{words}\n\n<a href="{link}" rel="sponsored nofollow">See the mat</a> (affiliate link)\n'
+        f'---\ntitle: "{title}"\ndescription: "A mat."\ndate: "2026-11-20"\nslug: "cork-mat"\ntags: ["yoga"]\n'
+        'disclosure: "This article contains affiliate links."\n---\n\n'
+        "<Disclosure>This article contains affiliate links.</Disclosure>\n\n## What it is\n\n"
+        f'{words.strip()}\n\n<AffiliateLink href="{link}">See the mat</AffiliateLink>\n\n'
+        "<AiStatement>Written with AI.</AiStatement>\n"
     )
 
 
@@ -342,7 +345,9 @@ def test_a_pushed_post_is_public_and_its_readers_click(running: RunningWorld, tr
     )
     assert link in post["text"]
     page = ask(running, "GET", "/blog/posts/cork-mat").text
-    assert f'href="{link}"' in page
+    assert f'<a href="{link}" rel="sponsored nofollow"' in page
+    for listing in ("sitemap.xml", "feed.xml"):
+        assert f"{running.url}/blog/posts/cork-mat<" in ask(running, "GET", f"/blog/{listing}").text
     running.move_to(DAY + timedelta(hours=9))
     clicks = running.witness("clicks")
     assert clicks
@@ -352,6 +357,9 @@ def test_a_pushed_post_is_public_and_its_readers_click(running: RunningWorld, tr
     push(running.home, work, {"content/posts/cork-mat.mdx": mdx("A Better Title", link)})
     (edited,) = running.witness("posts")
     assert (edited["title"], edited["public_at"]) == ("A Better Title", post["public_at"])
+    for broken in ("{process.env.KEY}", "<script>alert(1)</script>", "export const x = 1", "<Unknown />"):
+        push(running.home, work, {"content/posts/cork-mat.mdx": mdx("Broken", link) + f"\n{broken}\n"})
+        assert running.witness("posts") == [edited]  # the build failed: what was deployed stays
     (work / "content/posts/cork-mat.mdx").unlink()
     push(running.home, work, {})
     assert ask(running, "GET", "/blog/posts/cork-mat").status_code == 404

@@ -1,19 +1,18 @@
-"""The blog's client against real git: deterministic commits, one push, and what becomes of a commit."""
+"""The blog's client against real git: pages of one commit, and what main's history says of a page afterwards."""
 
 from __future__ import annotations
 
 import subprocess
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from affiliate_empire.vendors.blog import BlogClient, NotFastForward
-from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.blog import BlogClient, Page, Place, Rejected, content_hash
+from affiliate_empire.vendors.errors import ContentRefused, ReplyLost, VendorUnavailable
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
-FIRST = {"content/posts/first.mdx": "---\ntitle: First\n---\n\nWörter\n"}
-SECOND = {"content/posts/second.mdx": "Second\n"}
 
 
 @pytest.fixture
@@ -28,85 +27,211 @@ def blog(remote: Path, tmp_path: Path) -> BlogClient:
     return BlogClient(str(remote), tmp_path / "ours", "http://127.0.0.1:1/blog/")
 
 
+@pytest.fixture
+def owner(remote: Path, tmp_path: Path) -> Owner:
+    return Owner(remote, tmp_path / "owner")
+
+
 def git(repository: Path, *arguments: str) -> str:
     command = arguments if arguments[0] == "init" else ("--git-dir", str(repository), *arguments)
     return subprocess.run(["git", *command], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def publish(blog: BlogClient, files: dict[str, str], message: str = "Add a post") -> str:
-    sha, _ = blog.prepare(files, message, at=AT)
-    blog.push(sha)
-    return sha
+class Owner:
+    """A person with a clone of the blog's repository."""
+
+    def __init__(self, remote: Path, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run(["git", "clone", "--quiet", str(remote), str(folder)], check=True, capture_output=True)
+
+    def git(self, *arguments: str) -> None:
+        who = ("-c", "user.name=Owner", "-c", "user.email=owner@example.com")
+        subprocess.run(["git", "-C", str(self.folder), *who, *arguments], check=True, capture_output=True)
+
+    def push(self, path: str, text: str | None, *how: str) -> None:
+        """Write a file, or remove it, and push that."""
+        self.git("pull", "--quiet", "origin", "main") if git(self.folder / ".git", "ls-remote", "origin") else None
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text) if text is not None else file.unlink()
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", f"Touch {path}")
+        self.git("push", "--quiet", *how, "origin", "HEAD:main")
 
 
-def test_a_prepared_commit_is_seen_by_nobody_until_it_is_pushed(blog: BlogClient, remote: Path) -> None:
-    sha, parent = blog.prepare(FIRST, "Add the first post", at=AT)
+def page(name: str = "first", text: str = "Wörter\n", *, piece: str = "aaaa", since: str | None = None) -> Page:
+    own = f"-{piece}.mdx"
+    return Page(f"content/posts/{name}{own}", content_hash(text), own, since, text, f"Add {name}")
 
-    assert parent is None
-    assert git(remote, "for-each-ref") == ""
-    assert not blog.contains(sha)
-    assert blog.standing(sha, parent) == "open"
-    blog.push(sha)
-    assert git(remote, "rev-parse", "main") == sha
-    assert git(remote, "show", "main:content/posts/first.mdx") + "\n" == FIRST["content/posts/first.mdx"]
-    assert blog.contains(sha)
-    assert blog.standing(sha, parent) == "published"
+
+def files(remote: Path) -> list[str]:
+    return git(remote, "ls-tree", "-r", "--name-only", "main").split()
+
+
+def commits(remote: Path) -> int:
+    return int(git(remote, "rev-list", "--count", "main"))
+
+
+def test_pages_go_out_in_one_commit(blog: BlogClient, remote: Path) -> None:
+    first, second = page("first"), page("second", "Second\n", piece="bbbb")
+    assert blog.head() is None
+    assert blog.look(first).place is Place.ABSENT
+
+    came_to = blog.publish([first, second], at=AT)
+
+    head = git(remote, "rev-parse", "main")
+    assert came_to == [head, head]
+    assert commits(remote) == 1
+    assert files(remote) == [first.path, second.path]
+    assert git(remote, "show", f"main:{first.path}") + "\n" == first.text
+    assert git(remote, "rev-parse", f"main:{first.path}") == first.content
+    assert git(remote, "log", "-1", "--format=%B", "main") == "Add 2 posts\n\nAdd first\n\nAdd second"
+    assert blog.look(first) == blog.look(second)
+    assert (blog.look(first).place, blog.look(first).commit) == (Place.PUBLISHED, head)
     assert blog.url("first") == "http://127.0.0.1:1/blog/posts/first"
 
 
-def test_the_same_content_on_the_same_parent_is_the_same_commit(remote: Path, tmp_path: Path) -> None:
-    commits = [
-        BlogClient(str(remote), tmp_path / name, "http://127.0.0.1:1").prepare(FIRST, "Add a post", at=AT)
-        for name in ("one", "two")
-    ]
-    assert commits[0] == commits[1]
-    later = AT.replace(minute=1)
-    other = BlogClient(str(remote), tmp_path / "one", "http://127.0.0.1:1").prepare(FIRST, "Add a post", at=later)
-    assert other != commits[0]
-
-
 def test_author_and_time_are_fixed(blog: BlogClient, remote: Path) -> None:
-    publish(blog, FIRST)
-    names = git(remote, "log", "-1", "--format=%an|%ae|%cn|%ce|%at|%ct", "main")
+    blog.publish([page()], at=AT)
+    names = git(remote, "log", "-1", "--format=%an|%ae|%cn|%ce|%at|%ct|%s", "main")
     stamp = str(int(AT.timestamp()))
-    assert names == "|".join(["AI Affiliate Empire", "publisher@ai-affiliate-empire.invalid"] * 2 + [stamp, stamp])
+    who = ["AI Affiliate Empire", "publisher@ai-affiliate-empire.invalid"] * 2
+    assert names == "|".join([*who, stamp, stamp, "Add first"])
 
 
-def test_a_second_post_keeps_the_first(blog: BlogClient, remote: Path) -> None:
-    first = publish(blog, FIRST)
-    second = publish(blog, SECOND)
-
-    assert git(remote, "rev-parse", "main^") == first
-    assert git(remote, "ls-tree", "-r", "--name-only", "main").split() == [*FIRST, *SECOND]
-    assert blog.contains(first)
-    assert blog.contains(second)
-
-
-def test_pushing_again_is_no_second_act(blog: BlogClient, remote: Path) -> None:
-    sha = publish(blog, FIRST)
-    publish(blog, SECOND)
-    blog.push(sha)  # published long since, and main has moved on
-    assert git(remote, "rev-list", "--count", "main") == "2"
+def test_publishing_again_is_no_second_act(blog: BlogClient, remote: Path, tmp_path: Path) -> None:
+    first, second = page(), page("second", "Second\n", piece="bbbb")
+    (sha,) = blog.publish([first], at=AT)
+    other = BlogClient(str(remote), tmp_path / "another", "http://127.0.0.1:1")
+    came_to = other.publish([first, second], at=AT)
+    assert came_to[0] == sha != came_to[1]
+    assert blog.publish([first, second], at=AT) == came_to
+    assert commits(remote) == 2
+    assert git(remote, "rev-parse", "main^") == sha
 
 
-def test_a_commit_that_was_overtaken_can_never_be_published(blog: BlogClient, remote: Path, tmp_path: Path) -> None:
-    publish(blog, {"README.md": "The blog\n"})
-    sha, parent = blog.prepare(FIRST, "Add a post", at=AT)
-    publish(BlogClient(str(remote), tmp_path / "another", "http://127.0.0.1:1"), SECOND)
+def test_an_edit_of_the_owner_stays_and_the_page_counts_as_published(
+    blog: BlogClient, remote: Path, owner: Owner
+) -> None:
+    first = page(since=None)
+    (sha,) = blog.publish([first], at=AT)
+    owner.push(first.path, "Better words\n")
+    assert blog.look(first).commit == sha
+    assert blog.publish([first], at=AT) == [sha]
+    assert git(remote, "show", f"main:{first.path}") == "Better words"
+    owner.push(first.path, None)
+    assert blog.look(first).commit == sha  # taken down by its owner: it is not published anew
+    assert blog.publish([first], at=AT) == [sha]
+    assert files(remote) == []
 
-    assert blog.standing(sha, parent) == "overtaken"
-    with pytest.raises(NotFastForward):
-        blog.push(sha)
-    assert not blog.contains(sha)
-    anew = publish(blog, FIRST)
-    assert anew != sha
-    assert git(remote, "ls-tree", "-r", "--name-only", "main").split() == ["README.md", *FIRST, *SECOND]
+
+def test_whoever_pushed_it_it_is_published(blog: BlogClient, remote: Path, owner: Owner) -> None:
+    first = page()
+    owner.push(first.path, first.text)
+    assert blog.look(first).place is Place.PUBLISHED
+    assert blog.publish([first], at=AT) == [git(remote, "rev-parse", "main")]
+    assert commits(remote) == 1
 
 
-def test_a_commit_that_only_a_lost_clone_had_is_overtaken(blog: BlogClient, remote: Path, tmp_path: Path) -> None:
-    sha, parent = blog.prepare(FIRST, "Add a post", at=AT)
-    without = BlogClient(str(remote), tmp_path / "fresh", "http://127.0.0.1:1")
-    assert without.standing(sha, parent) == "overtaken"
+def test_a_page_of_somebody_else_is_never_overwritten(blog: BlogClient, remote: Path, owner: Owner) -> None:
+    taken, free = page(), page("second", piece="bbbb")
+    owner.push(taken.path, "The owner's own\n")
+    assert blog.look(taken).place is Place.TAKEN
+
+    refusal, sha = blog.publish([taken, free], at=AT)
+
+    assert isinstance(refusal, ContentRefused)
+    assert "not ours to replace" in str(refusal)
+    assert sha == git(remote, "rev-parse", "main")
+    assert git(remote, "show", f"main:{taken.path}") == "The owner's own"
+
+
+def test_two_versions_of_a_post_never_stand_side_by_side(blog: BlogClient, remote: Path) -> None:
+    first, retitled = page("first"), page("a-new-title")
+    blog.publish([first], at=AT)
+    assert blog.look(retitled).other == first.path
+    (refusal,) = blog.publish([retitled], at=AT)
+    assert isinstance(refusal, ContentRefused)
+    assert files(remote) == [first.path]
+
+
+def test_a_replaced_history_proves_nothing(blog: BlogClient, owner: Owner) -> None:
+    owner.push("README.md", "The blog\n")
+    first = page(since=blog.head())
+    assert blog.look(first).place is Place.ABSENT
+    blog.publish([first], at=AT)
+    owner.git("checkout", "--quiet", "--orphan", "anew")
+    owner.git("commit", "--quiet", "--message", "Squashed")
+    owner.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    again = BlogClient(blog._remote, owner.folder.parent / "fresh", "http://127.0.0.1:1")
+    assert again.look(first).place is Place.UNKNOWN
+    (lost,) = again.publish([first], at=AT)
+    assert isinstance(lost, ReplyLost)
+
+
+def test_a_main_that_moves_on_is_followed(
+    blog: BlogClient, remote: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The owner pushes between our look and our push, twice."""
+    _git_that_first(
+        tmp_path,
+        monkeypatch,
+        f"n=$(cat {tmp_path}/n 2>/dev/null || echo 0)\n"
+        f'if [ $n -lt 2 ]; then echo $((n+1)) > {tmp_path}/n; cd {owner.folder}; echo "$n" > "mine-$n"; '
+        '"$real" add -A; "$real" -c user.name=O -c user.email=o@e commit -qm mine; '
+        f'"$real" pull -q --rebase {remote} main 2>/dev/null; "$real" push -q {remote} HEAD:main; fi\n',
+    )
+    first, second = page(), page("second", piece="bbbb")
+    came_to = blog.publish([first, second], at=AT)
+    monkeypatch.undo()
+    assert came_to == [git(remote, "rev-parse", "main")] * 2
+    assert commits(remote) == 3
+    assert files(remote) == [first.path, second.path, "mine-0", "mine-1"]
+
+
+def test_a_main_that_never_rests_is_left_to_a_later_run(
+    blog: BlogClient, remote: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    owner.push("README.md", "The blog\n")
+    _git_that_first(
+        tmp_path,
+        monkeypatch,
+        f'cd {owner.folder}; date +%N >> busy; "$real" add -A; "$real" -c user.name=O -c user.email=o@e commit -qm b; '
+        f'"$real" push -q {remote} HEAD:main\n',
+    )
+    with pytest.raises(VendorUnavailable, match="moved on 5 times") as error:
+        blog.publish([page()], at=AT)
+    monkeypatch.undo()
+    assert not isinstance(error.value, ReplyLost)
+    assert files(remote) == ["README.md", "busy"]
+
+
+def _git_that_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A ``git`` that does something else before each push."""
+    real = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in *porcelain*) (\n{script}) >/dev/null 2>&1;; esac\n'
+                       'exec "$real" "$@"\n')  # fmt: skip
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+
+
+def test_two_workers_publish_a_page_once(remote: Path, tmp_path: Path) -> None:
+    pages = [page(f"page-{number}", piece=f"p{number:03}") for number in range(4)]
+    came_to: dict[int, list[object]] = {}
+
+    def work(number: int) -> None:
+        client = BlogClient(str(remote), tmp_path / f"worker-{number}", "http://127.0.0.1:1")
+        came_to[number] = list(client.publish(pages, at=AT.replace(minute=number)))
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert commits(remote) == 1
+    assert list(came_to.values()) == [[git(remote, "rev-parse", "main")] * 4] * 3
 
 
 def test_a_shell_of_another_repository_is_not_touched(
@@ -118,7 +243,7 @@ def test_a_shell_of_another_repository_is_not_touched(
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other-index"))
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody Else")
 
-    sha = publish(blog, FIRST)
+    (sha,) = blog.publish([page()], at=AT)
 
     monkeypatch.undo()
     assert git(remote, "log", "-1", "--format=%H %an", "main") == f"{sha} AI Affiliate Empire"
@@ -129,23 +254,33 @@ def test_a_shell_of_another_repository_is_not_touched(
 def test_a_remote_that_is_not_there(tmp_path: Path) -> None:
     blog = BlogClient(str(tmp_path / "nowhere.git"), tmp_path / "ours", "http://127.0.0.1:1")
     with pytest.raises(VendorUnavailable):
-        blog.prepare(FIRST, "Add a post", at=AT)
+        blog.publish([page()], at=AT)
 
 
-def test_a_remote_that_rejects_the_push_says_why(blog: BlogClient, remote: Path) -> None:
+def test_a_page_that_the_remote_rejects_does_not_take_the_others_with_it(blog: BlogClient, remote: Path) -> None:
     hook = remote / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho posts need a review >&2\nexit 1\n")
+    hook.write_text(
+        '#!/bin/sh\nread old new ref\n[ -z "$(git ls-tree -r --name-only $new | grep bad)" ] && exit 0\n'
+        "echo no bad posts here >&2\nexit 1\n"
+    )
     hook.chmod(0o755)
-    sha, parent = blog.prepare(FIRST, "Add a post", at=AT)
+    good, bad = page("good"), page("bad", piece="bbbb")
 
-    with pytest.raises(VendorRefused) as refusal:
-        blog.push(sha)
-    assert not isinstance(refusal.value, NotFastForward)
-    assert blog.standing(sha, parent) == "open"
+    sha, refusal = blog.publish([good, bad], at=AT)
+
+    assert sha == git(remote, "rev-parse", "main")
+    assert isinstance(refusal, Rejected)
+    assert files(remote) == [good.path]
+    assert blog.look(bad).place is Place.ABSENT
 
 
 @pytest.mark.parametrize("path", ["../outside.mdx", "/etc/passwd", ".git/hooks/pre-commit", ""])
 def test_a_path_that_would_leave_the_repository(blog: BlogClient, path: str) -> None:
     with pytest.raises(ValueError, match="not a path inside"):
-        blog.prepare({path: "x"}, "Add a post", at=AT)
+        blog.publish([Page(path, content_hash("x"), "", None, "x")], at=AT)
+
+
+def test_a_text_that_is_not_the_prepared_one(blog: BlogClient) -> None:
+    with pytest.raises(ValueError, match="not the text that was prepared"):
+        blog.publish([Page("a.mdx", content_hash("x"), "", None, "y")], at=AT)

@@ -121,7 +121,8 @@ def test_the_blog_carries_its_banner_and_marks_its_links(
 
     page = only_post(world)["request"]["body"]
     assert check_page(page, load_policy()) == []
-    assert 'rel="sponsored nofollow' in page
+    assert page.count("<AffiliateLink href=") == page.count("href=") == 2  # the site's component marks each link
+    assert page.index("<Disclosure>") < page.index("<AffiliateLink ")
 
 
 @pytest.mark.parametrize("platform", ["youtube", "tiktok", "instagram", "blog"])
@@ -145,7 +146,7 @@ def test_no_credential_is_kept_with_a_request(
         ("tiktok", "brand_content_toggle"),
         ("instagram", "is_ai_generated"),
         ("instagram", "is_paid_partnership"),
-        ("blog", "sponsored"),
+        ("blog", "AffiliateLink"),
     ],
 )
 def test_a_label_that_the_request_lacks_is_a_disagreement_with_the_witness(

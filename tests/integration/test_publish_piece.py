@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, select
 
+from affiliate_empire.content.post import slug
 from affiliate_empire.effects import EffectParked, ReadOnly, State, WindowClosed
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Effect, Link, Piece, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Piece, Publication, QuotaUse
 from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.patience import Patience
+from affiliate_empire.operations.post_to_blog import BlogPoster
 from affiliate_empire.operations.publish_piece import NotDue
+from affiliate_empire.operations.work_pieces import PiecesWorked, work_pieces
 from affiliate_empire.policy import load_policy
 from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
 from tests.factories.publishing import SLOT, TRACKING, Business, add_post, add_video, after, open_business
@@ -232,23 +237,140 @@ def test_a_session_that_dies_before_the_last_byte_is_replaced(
 
 
 def test_a_main_that_moved_on_gets_a_new_commit(world: RunningWorld, business: Business) -> None:
-    """Another post is pushed between preparing and pushing."""
+    """Another process pushes another post between our look at main and our push."""
     world.move_to(after(60))
     first, second = add_post(business), add_post(business, piece_id="pc_post_0002", slot_at=after(30))
-    clone = Path(business.home) / "blog" / "blog.git"
-    push = business.blog.push
-
-    def push_second_first(sha: str) -> None:
-        business.blog.push = push  # type: ignore[method-assign]
-        business.publish(second)
-        push(sha)
-
-    business.blog.push = push_second_first  # type: ignore[method-assign]
+    hook = Path(business.home) / "blog" / "blog.git" / "hooks" / "pre-push"
+    business.blog.head()  # makes the clone
+    pushed = hook.with_name("pushed")
+    hook.parent.mkdir(exist_ok=True)
+    command = shlex.join(business.command(second))
+    hook.write_text(
+        f"#!/bin/sh\n[ -e {pushed} ] && exit 0\ntouch {pushed}\ncd {Path.cwd()} && {command} >{pushed} 2>&1\n"
+    )
+    hook.chmod(0o755)
     business.publish(first)
 
-    assert clone.exists()
+    assert pushed.read_text() == ""
     assert sorted(post["remote_id"][-4:] for post in world.witness("posts")) == ["0001", "0002"]
     assert {effect.state for effect in rows(business.ledger, Effect)} == {State.SETTLED}
+    assert len(set(commits_of(business))) == 2
+
+
+def commits_of(business: Business) -> list[str]:
+    """The commits that main consists of, newest first."""
+    repository = str(Path(business.home) / "world" / "blog.git")
+    log = subprocess.run(["git", "--git-dir", repository, "log", "--format=%H", "main"], capture_output=True, text=True)
+    return log.stdout.split()
+
+
+# ---------------------------------------------------------------- several posts, one commit
+def publish_together(business: Business, pieces: list[str]) -> PiecesWorked:
+    """As a run of the asset works what is due."""
+    with business.ledger.begin() as session:
+        due = [session.get_one(Piece, piece) for piece in pieces]
+    poster = business.posters["blog"]
+    assert isinstance(poster, BlogPoster)
+    patience = Patience(first_wait=0.01)
+    return work_pieces(
+        "publications",
+        due,
+        business.publish,
+        ledger=business.ledger,
+        at_once=1,
+        patience=patience,
+        together=poster.together,
+    )
+
+
+def three_posts(world: RunningWorld, business: Business) -> list[str]:
+    world.move_to(after(10))
+    return [add_post(business, piece_id=f"pc_post_000{number}", slot_at=after(number)) for number in (1, 2, 3)]
+
+
+def all_once(world: RunningWorld, business: Business, pieces: list[str]) -> None:
+    """Each piece is one post that the world saw and the ledger settled, and no page was pushed twice."""
+    assert sorted(post["remote_id"][-4:] for post in world.witness("posts")) == [piece[-4:] for piece in pieces]
+    assert sorted(row.piece_id for row in rows(business.ledger, Publication)) == pieces
+    effects = rows(business.ledger, Effect)
+    assert {effect.state for effect in effects} == {State.SETTLED}
+    assert {effect.result["commit"] for effect in effects} == set(commits_of(business))
+    assert {effect.result["path"][-8:-4] for effect in effects} == {piece[-4:] for piece in pieces}
+
+
+def test_due_posts_go_out_in_one_commit(world: RunningWorld, business: Business) -> None:
+    pieces = three_posts(world, business)
+    assert publish_together(business, pieces).made == pieces
+    all_once(world, business, pieces)
+    assert len(commits_of(business)) == 1
+
+
+def test_a_post_that_is_rejected_does_not_hold_up_the_others(world: RunningWorld, business: Business) -> None:
+    pieces = three_posts(world, business)
+    with business.ledger.begin() as session:
+        session.execute(delete(Artifact).where(Artifact.piece_id == pieces[1]))
+    worked = publish_together(business, pieces)
+    assert (worked.made, list(worked.quarantined)) == ([pieces[0], pieces[2]], [pieces[1]])
+    all_once(world, business, [pieces[0], pieces[2]])
+    assert len(commits_of(business)) == 1
+
+
+def test_a_push_whose_reply_is_lost_is_found_by_each_post(world: RunningWorld, business: Business) -> None:
+    pieces = three_posts(world, business)
+    hooks = Path(business.home) / "world" / "blog.git" / "hooks"
+    hooks.mkdir(exist_ok=True)
+    # The host dies after it took the commit and before it said so; then it is well again.
+    (hooks / "post-receive").write_text('#!/bin/sh\nrm "$0"\nkill -9 $PPID\n')
+    (hooks / "post-receive").chmod(0o755)
+    assert publish_together(business, pieces).made == pieces
+    assert not (hooks / "post-receive").exists()
+    all_once(world, business, pieces)
+    assert len(commits_of(business)) == 1
+
+
+def test_killed_between_the_posts_of_one_commit(world: RunningWorld, business: Business) -> None:
+    """Pushed together; one is settled, then the process ends. Its next run finds the others by path and content."""
+    pieces = three_posts(world, business)
+    publish_together(business, pieces)
+    with business.ledger.begin() as session:
+        for effect in session.scalars(select(Effect).where(Effect.piece_id.in_(pieces[1:]))):
+            effect.state, effect.result, effect.remote_id, effect.settled_at = State.COMMITTING, None, None, None
+        session.execute(delete(Publication).where(Publication.piece_id.in_(pieces[1:])))
+
+    assert len(business.reconcile()) == 3
+    all_once(world, business, pieces)
+    assert len(commits_of(business)) == 1
+
+
+def test_what_somebody_wrote_in_a_posts_place_is_refused_before_and_parks_after(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    pieces = three_posts(world, business)
+    path = f"content/posts/{slug('What a burr grinder does', pieces[0])}.mdx"
+    repository, clone = Path(business.home) / "world" / "blog.git", tmp_path / "owner"
+    for command in (
+        ["git", "clone", "--quiet", str(repository), str(clone)],
+        ["mkdir", "-p", str((clone / path).parent)],
+        ["cp", "/etc/hostname", str(clone / path)],
+        ["git", "-C", str(clone), "add", "--all"],
+        ["git", "-C", str(clone), "-c", "user.name=O", "-c", "user.email=o@e", "commit", "--quiet", "-m", "Mine"],
+        ["git", "-C", str(clone), "push", "--quiet", "origin", "HEAD:main"],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(PieceRejected, match="not ours to replace"):
+        business.publish(pieces[0])
+    publish_together(business, pieces[1:])
+    assert len(commits_of(business)) == 2
+
+    with business.ledger.begin() as session:  # as if an earlier attempt on it had been killed inside its push
+        effect = session.scalars(select(Effect).where(Effect.piece_id == pieces[0])).one()
+        sent = session.scalars(select(Effect.handle).where(Effect.piece_id == pieces[1])).one()
+        effect.state = State.COMMITTING
+        effect.handle = {**sent, "path": path, "content": "0" * 40, "own": "-no.mdx", "slug": "mine"}
+    business.reconcile()
+    (alert,) = rows(business.ledger, Alert)
+    assert path in alert.message
+    assert len(commits_of(business)) == 2
 
 
 # ---------------------------------------------------------------- when the session is forgotten

@@ -30,6 +30,7 @@ from affiliate_empire.content import (
     still_prompt,
     thumbnail_prompt,
 )
+from affiliate_empire.content.mdx import mdx_problems
 from affiliate_empire.content.post import escape_mdx
 from affiliate_empire.content.schema import strict_schema
 from affiliate_empire.policy import load_policy
@@ -181,12 +182,8 @@ def test_a_post_opens_with_the_disclosure_and_marks_its_links() -> None:
     assert head["title"] == "The Kettle"
     assert head["date"] == "2026-11-20"
     assert head["slug"] == slug("The Kettle", "pc_0123456789abcdef") == "the-kettle-89abcdef"
-    assert html.unescape(body.strip()).startswith(f"**{load_policy().disclosure('post')}**")
-    links = re.findall(r"<a [^>]*>", body)
-    assert len(links) == 2
-    assert all(
-        'rel="sponsored nofollow' in link and 'href="http://127.0.0.1:1/r/abc?x=1&amp;y=2"' in link for link in links
-    )
+    assert html.unescape(body.strip()).startswith(f"<Disclosure>{load_policy().disclosure('post')}</Disclosure>")
+    assert body.count('<AffiliateLink href="http://127.0.0.1:1/r/abc?x=1&amp;y=2">') == body.count("href") == 2
     assert load_policy().disclosure("ai") in html.unescape(body)
 
 
@@ -222,14 +219,53 @@ def test_whatever_a_model_or_a_merchant_writes_is_shown_and_never_run(
     written = post(title=title, sections=[Section(heading=heading, markdown="\n\n".join(texts), fact_ids=[])] * 3)
     head, body = parts_of(render(written, product=product))
     assert isinstance(head["title"], str)
-    ours = re.sub(r'<a href="[^"<>]*" rel="sponsored nofollow noopener" target="_blank">|</a>', "", body)
+    assert mdx_problems(render(written, product=product)) == []
+    ours = re.sub(r'<AffiliateLink href="[^"<>]*">|</?(Disclosure|AiStatement)>|</AffiliateLink>', "", body)
     assert not set("<{}`[]|\\") & set(ours)
     assert not re.search(r"https?://|www\.\S|\]\(", ours, re.IGNORECASE)
-    for line in ours.splitlines():
-        assert not re.match(r"\s*(import|export)\b", line)
-        assert not line.startswith(("---", "===", ">", "    "))
-        assert line.startswith("## ") or not line.startswith("#")
-    assert len(re.findall(r"<a ", body)) == 2
+    assert body.count("<AffiliateLink ") == 2
+
+
+def test_the_facts_a_post_cites_are_listed_without_their_prices() -> None:
+    citing = post(sections=[Section(heading="H", markdown="Text.", fact_ids=["F1", "F2"])] * 3)
+    body = parts_of(render(citing, facts={"F1": "Holds {1} litre.", "F2": "Price: 5 USD", "F9": "Not cited."}))[1]
+    assert '<Facts checked="2026-11-20">\n\n- Holds &#123;1&#125; litre.\n\n</Facts>' in body
+    assert "5 USD" not in body
+    assert "Not cited" not in body
+
+
+BREAKS = [
+    "<script>x</script>", "{x}", "export const x = 1", "import x from 'y'", "<Unknown />", "<a href=\"http://x\">y</a>",
+    "<AffiliateLink href=\"javascript:alert(1)\">y</AffiliateLink>", "<Disclosure>again</Disclosure>", "</Disclosure>",
+    "[x](http://y)", "![x](y)", "`x`", "a\n---", "# h", "> q", "1. - x", "<!-- c -->", "&nbsp;", "a\\", "    code",
+    "<AffiliateLink href=\"http://x\" onClick=\"y\">z</AffiliateLink>", "<Facts checked=\"2026-13-01\">", "*x*", "**x",
+    "<>x</>", "~~~", "12345. x", "a  b", "**b****c**", "<Facts checked=\"2026-11-20\">",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_not_of_the_grammar_is_refused(broken: str) -> None:
+    page = render(post())
+    assert mdx_problems(page) == []
+    head, end, rest = page.rpartition("<AiStatement>")
+    assert mdx_problems(f"{head}{broken}\n\n{end}{rest}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<Disclosure>", "<AiStatement>"),
+        ("title: ", "titel: "),
+        ('slug: "', 'slug: "../'),
+        ('date: "2026', 'date: "20-26'),
+        ("tags: [", "tags: {["),
+        ("---\n\n", "---\n"),
+        ("disclosure: ", "evil: 1\ndisclosure: "),
+    ],
+)
+def test_a_page_with_another_frame_is_refused(old: str, new: str) -> None:
+    assert old in render(post())
+    assert mdx_problems(render(post()).replace(old, new, 1))
 
 
 @given(text=st.text(max_size=80))

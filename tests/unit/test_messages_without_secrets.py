@@ -14,7 +14,7 @@ import pytest
 
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.vendors import clips, product_feed
-from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.blog import BlogClient, Page, content_hash
 from affiliate_empire.vendors.product_feed import ProductFeedClient, shown_address
 
 SECRET = "marked-secret"
@@ -153,9 +153,11 @@ def test_a_git_that_hangs_shows_no_credential(tmp_path: Path, monkeypatch: pytes
 
 def _act(blog: BlogClient, act: str) -> None:
     if act == "push":
-        blog.push("0" * 40)
+        with blog._lock:
+            blog._open()
+            blog._push("0" * 40)
     else:
-        blog.prepare({"post.md": "text"}, "A post", at=datetime(2026, 1, 1, tzinfo=UTC))
+        blog.publish([Page("post.md", content_hash("text"), "", None, "text")], at=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def _blog_whose_git_does(

@@ -1,8 +1,9 @@
-"""The blog's host: a bare git repository that anyone with the path may push to, and the pages built from its ``main``.
+"""The blog's host: a bare git repository that anyone with the path may push to, and the site built from its ``main``.
 
 A post is a file ``content/posts/<slug>.mdx``. It is public from the moment the world notices the commit (before the
 next step of time, and on every look at the blog or the witness); an edited file edits the post, a deleted one takes it
-down.
+down. Pages are shown as the site that ships with the product shows them, and as strictly built: one post that does not
+compile fails the build of the whole commit, and what was deployed before stays.
 """
 
 from __future__ import annotations
@@ -24,33 +25,55 @@ if TYPE_CHECKING:
 PLATFORM = "blog"
 _POSTS = re.compile(r"^content/posts/(?P<slug>[^/]+)\.mdx?$")
 _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n", re.DOTALL)
-_BULLET = re.compile(r"^\s*([-*]|\d+\.)\s+")
-_TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][\w.]*)(?P<rest>(?:\"[^\"]*\"|'[^']*'|[^>\"'])*)>")
-_HREF = re.compile(r"""\b(?:href|url|to)=\{?["'`](?P<url>[^"'`]+)["'`]\}?""")
-_WEB = re.compile(r"https?://|/(?!/)", re.IGNORECASE)
-_MARKDOWN_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\(<?(?P<url>[^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
+_BULLET = re.compile(r"^([-*]|\d+\.)\s+")
+_CODE = re.compile(r"[{}]|^(?:import|export)\b", re.MULTILINE)
+# The site's components, alone or with their text on one line; anything else with a "<" does not compile.
+_COMPONENT = re.compile(
+    r"<(?:(?P<name>Disclosure|AiStatement)|AffiliateLink href=\"(?P<href>https?://[^\s\"<>{}\\]+)\")>"
+    r"(?P<text>[^<]*)</(?:Disclosure|AiStatement|AffiliateLink)>"
+)
+_FACTS = re.compile(r'<Facts checked="(?P<checked>\d{4}-\d\d-\d\d)">')
+_FIELDS = ("title", "description", "date", "slug", "tags", "disclosure")
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
-<body><article><h1>{title}</h1>
+<body><main><article><h1>{title}</h1>
 {body}
-</article></body></html>
+</article></main></body></html>
 """
+_XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+class BuildFailed(Exception):
+    """A post does not compile; the message says which and why."""
 
 
 def routes(world: World) -> list[BaseRoute]:
-    """``/blog/`` lists the posts, ``/blog/posts/{slug}`` (``/blog/{slug}`` too) is one."""
+    """``/blog/`` lists the posts, ``/blog/posts/{slug}`` is one; ``sitemap.xml`` and ``feed.xml`` tell of all."""
     _open_repository(repository(world))
 
-    async def index(request: Request) -> Response:
+    def public() -> list[tuple[str, str]]:
         notice(world)
         rows = world.store.query(
             "SELECT remote_id, title FROM posts WHERE platform = ? AND removed_at IS NULL ORDER BY sequence",
             (PLATFORM,),
         )
-        items = "".join(
-            f'<li><a href="/blog/posts/{html.escape(row["remote_id"])}">{html.escape(row["title"])}</a></li>'
-            for row in rows
-        )
+        return [
+            (html.escape(f"{world.base_url}/blog/posts/{row['remote_id']}"), html.escape(row["title"])) for row in rows
+        ]
+
+    async def index(request: Request) -> Response:
+        items = "".join(f'<li><a href="{url}">{title}</a></li>' for url, title in public())
         return HTMLResponse(_PAGE.format(title="Blog", body=f"<ul>{items}</ul>"))
+
+    async def sitemap(request: Request) -> Response:
+        urls = "".join(f"<url><loc>{url}</loc></url>" for url, _ in public())
+        text = f'{_XML}<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'
+        return Response(text, media_type="application/xml")
+
+    async def feed(request: Request) -> Response:
+        items = "".join(f"<item><title>{title}</title><link>{url}</link></item>" for url, title in public())
+        head = f"<title>Blog</title><link>{world.base_url}/blog/</link><description>Posts</description>"
+        text = f'{_XML}<rss version="2.0"><channel>{head}{items}</channel></rss>'
+        return Response(text, media_type="application/rss+xml")
 
     async def post(request: Request) -> Response:
         notice(world)
@@ -65,8 +88,9 @@ def routes(world: World) -> list[BaseRoute]:
     return [
         Route("/blog", index),
         Route("/blog/", index),
+        Route("/blog/sitemap.xml", sitemap),
+        Route("/blog/feed.xml", feed),
         Route("/blog/posts/{slug}", post),
-        Route("/blog/{slug}", post),
     ]
 
 
@@ -85,13 +109,20 @@ def notice(world: World) -> None:
         found = _POSTS.match(path)
         if found:
             live[found["slug"]] = _git(repository(world), "show", f"{head}:{path}")
+            try:
+                compiled(live[found["slug"]], found["slug"])
+            except BuildFailed as error:
+                with world.store.transaction():
+                    world.store.save_fact("blog.head", head)
+                    world.store.save_fact("blog.build", f"{path}: {error}")
+                return
     known = {
         row["remote_id"]: row
         for row in world.store.query("SELECT remote_id, removed_at FROM posts WHERE platform = ?", (PLATFORM,))
     }
     with world.store.transaction():
         for slug, source in live.items():
-            front, text = front_matter(source)
+            front, text = compiled(source, slug)
             world.keep_request(PLATFORM, slug, {"commit": head, "body": source})
             world.accept_post(
                 PLATFORM,
@@ -108,6 +139,22 @@ def notice(world: World) -> None:
             if slug not in live and row["removed_at"] is None:
                 world.retract_post(PLATFORM, slug)
         world.store.save_fact("blog.head", head)
+        world.store.save_fact("blog.build", "ok")
+
+
+def compiled(source: str, slug: str) -> tuple[dict[str, str], str]:
+    """A post's front matter and its text, when the site would build it.
+
+    Raises:
+        BuildFailed: it would not.
+    """
+    front, text = front_matter(source)
+    if list(front) != list(_FIELDS) or front["slug"] != slug:
+        raise BuildFailed("its front matter is not what the site reads, or its slug is not its name")
+    as_html(text)
+    if not text.strip().startswith("<Disclosure>") or "<AiStatement>" not in text:
+        raise BuildFailed("it does not disclose first, or does not say that it was written with AI")
+    return front, text
 
 
 def front_matter(source: str) -> tuple[dict[str, str], str]:
@@ -124,52 +171,44 @@ def front_matter(source: str) -> tuple[dict[str, str], str]:
 
 
 def as_html(text: str) -> str:
-    """MDX as a browser shows it, as far as readers of this world need: blocks, and links that can be followed."""
+    """A post as a browser shows it, built by the site's components.
+
+    Raises:
+        BuildFailed: something in it would run, or is none of the site's components.
+    """
+    if _CODE.search(text):
+        raise BuildFailed("an expression, or a line that begins with import or export, would run")
     blocks = []
     for block in re.split(r"\n\s*\n", text.strip()):
-        lines = [line for line in block.splitlines() if not line.startswith(("import ", "export "))]
-        if not lines:
-            continue
-        heading = re.match(r"(#{1,6})\s+(.*)", lines[0])
-        if heading:
-            level = len(heading[1])
-            blocks.append(f"<h{level}>{_inline(heading[2])}</h{level}>")
-            lines = lines[1:]
-        if lines and all(_BULLET.match(line) for line in lines):
+        lines = block.splitlines()
+        heading = re.match(r"(#{2,3})\s+(.*)", lines[0])
+        component, facts = _COMPONENT.fullmatch(block), _FACTS.fullmatch(block)
+        if component and component["name"]:
+            blocks.append(f"<aside>{_inline(component['text'])}</aside>")
+        elif component:
+            href = html.escape(html.unescape(component["href"]))
+            link = f'<a href="{href}" rel="sponsored nofollow" referrerpolicy="origin">{_inline(component["text"])}</a>'
+            blocks.append(f"<p>{link} <small>Affiliate link</small></p>")
+        elif facts:
+            blocks.append(f"<section><h2>What this is based on</h2><p>As of {facts['checked']}.</p>")
+        elif block == "</Facts>":
+            blocks.append("</section>")
+        elif "<" in block:
+            raise BuildFailed(f"there is no component for {block[:80]!r}")
+        elif heading and len(lines) == 1:
+            blocks.append(f"<h{len(heading[1])}>{_inline(heading[2])}</h{len(heading[1])}>")
+        elif all(_BULLET.match(line) for line in lines):
             items = "".join(f"<li>{_inline(_BULLET.sub('', line))}</li>" for line in lines)
             blocks.append(f"<ul>{items}</ul>")
-        elif lines:
-            blocks.append(f"<p>{_inline(' '.join(line.lstrip('> ') for line in lines))}</p>")
+        else:
+            blocks.append(f"<p>{_inline(' '.join(lines))}</p>")
     return "\n".join(blocks)
 
 
 def _inline(text: str) -> str:
-    # Links are set aside before escaping, whether Markdown, HTML or a component with a link in it.
-    kept: list[str] = []
-
-    def keep(markup: str) -> str:
-        kept.append(markup)
-        return f"\0{len(kept) - 1}\0"
-
-    def tag(found: re.Match[str]) -> str:
-        if found["close"]:
-            return keep("</a>") if found["name"] == "a" or found["name"][0].isupper() else ""
-        url = _HREF.search(found["rest"])
-        if url is None or not _WEB.match(html.unescape(url["url"])):
-            return ""
-        opened = keep(f'<a href="{html.escape(html.unescape(url["url"]))}" rel="sponsored nofollow">')
-        return opened + (keep(f"{html.escape(found['name'])}</a>") if found["rest"].rstrip().endswith("/") else "")
-
-    def link(found: re.Match[str]) -> str:
-        if not _WEB.match(found["url"]):
-            return found["text"]
-        return keep(f'<a href="{html.escape(found["url"])}" rel="sponsored nofollow">{html.escape(found["text"])}</a>')
-
-    text = _MARKDOWN_LINK.sub(link, _TAG.sub(tag, text))
-    text = re.sub(r"\\([\\`*_{}\[\]()#+.!<>-])", r"\1", text)
-    text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
-    text = html.escape(html.unescape(text), quote=False)
-    return re.sub(r"\0(\d+)\0", lambda found: kept[int(found[1])], text)
+    bold = re.sub(r"\*\*(.+?)\*\*", "\0\\1\1", text)
+    shown = html.escape(html.unescape(bold), quote=False)
+    return shown.replace("\0", "<strong>").replace("\1", "</strong>")
 
 
 def _unquoted(value: str) -> str:
