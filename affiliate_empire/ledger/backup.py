@@ -184,8 +184,13 @@ def _carry_over(source: psycopg.Connection[Any], restored: Ledger) -> None:
             if name in _OF_THE_OUTSIDE and others:
                 changes = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(o)) for o in others)
                 clash = sql.SQL("({}) DO UPDATE SET {}").format(keys, changes)
-            insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT {}")
+            insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT {}")
             target.execute(insert.format(whole, columns, columns, draft, clash))
+            for column in (column for column in table.columns if column.identity is not None):
+                # Rows that were added with their numbers have not moved the counter that gives the next one.
+                counted = sql.SQL("SELECT setval(pg_get_serial_sequence({}, {}), max({})) FROM {}")
+                number = sql.Identifier(column.name)
+                target.execute(counted.format(sql.Literal(name), sql.Literal(column.name), number, whole))
 
 
 def _begin_epoch(restored: Ledger, source: psycopg.Connection[Any], file: Path, *, since: bool) -> tuple[int, int]:

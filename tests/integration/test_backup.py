@@ -22,7 +22,17 @@ from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger
 from affiliate_empire.ledger.backup import Restored, restore_backup, save_backup
-from affiliate_empire.ledger.tables import Account, Credential, Effect, Installation, Pause, Piece, Product
+from affiliate_empire.ledger.tables import (
+    Account,
+    ApprovalDecision,
+    ApprovalRequest,
+    Credential,
+    Effect,
+    Installation,
+    Pause,
+    Piece,
+    Product,
+)
 from affiliate_empire.operations.restore_ledger import restore_ledger
 from affiliate_empire.vault.keys import MasterKey, MasterKeys
 from affiliate_empire.vault.store import Vault
@@ -167,18 +177,17 @@ def test_a_home_without_the_former_ledger_stands_still_until_the_owner_has_looke
     assert len(platform.posts) == 1
 
 
-# The worker's connection is cut and collected unclosed.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_backup_is_consistent_while_the_business_runs_and_so_is_a_restore(lived: Ledger, tmp_path: Path) -> None:
     charges: list[str] = []
     ended = threading.Event()
+    theirs = Ledger(lived.url)  # as the service that runs the business has its own
 
     def work() -> None:
         number = 0
         while not ended.is_set():
             number += 1
             with suppress(EmpireError, DBAPIError):  # the connection is cut while the ledger is taken over
-                pay(lived, f"pc_{number}:script", charges, cap=10**9)
+                pay(theirs, f"pc_{number}:script", charges, cap=10**9)
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -190,6 +199,7 @@ def test_a_backup_is_consistent_while_the_business_runs_and_so_is_a_restore(live
     finally:
         ended.set()
         worker.join(timeout=30)
+        theirs.dispose()
     with lived.begin() as session:
         assert imbalances(session) == []
         told = session.scalars(select(Effect).where(Effect.state.in_([State.SETTLED, State.LOST]))).all()
@@ -264,3 +274,27 @@ def test_the_same_ledger_can_be_restored_twice(lived: Ledger, tmp_path: Path) ->
     assert (first.epoch, second.epoch) == (2, 3)
     with lived.begin() as session:
         assert session.scalars(select(Credential)).all() == []
+
+
+def test_the_owners_words_since_the_backup_stay_and_the_next_one_gets_a_number_of_its_own(
+    lived: Ledger, tmp_path: Path
+) -> None:
+    open_account(lived)
+    plan_piece(lived, "pc_1", slot_at=NOON)
+    restored_from = tmp_path / "ledger.backup"
+
+    def look(verdict: str) -> None:
+        with lived.begin() as session:
+            asked = ApprovalRequest(piece_id="pc_1", sha256="s", shows={}, requested_at=NOON)
+            session.add(asked)
+            session.flush()
+            session.add(ApprovalDecision(request_id=asked.request_id, verdict=verdict, decided_by="owner"))
+
+    look("approved")
+    save_backup(lived, restored_from)
+    look("rejected")
+    restore(lived, restored_from)
+    look("approved")
+    with lived.begin() as session:
+        words = session.scalars(select(ApprovalDecision.verdict).order_by(ApprovalDecision.decision_id)).all()
+    assert words == ["approved", "rejected", "approved"]
