@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -44,8 +45,16 @@ STRATEGY = {
 
 
 def ranking(frame: pd.DataFrame | None = None) -> pd.DataFrame:
-    offered = assortment() if frame is None else frame
-    return rank(offered, pd.DataFrame(columns=PERFORMANCE_COLUMNS), no_trends(), as_of=DAY, policy=POLICY)
+    return _usual_ranking().copy() if frame is None else _ranked(frame)
+
+
+def _ranked(frame: pd.DataFrame) -> pd.DataFrame:
+    return rank(frame, pd.DataFrame(columns=PERFORMANCE_COLUMNS), no_trends(), as_of=DAY, policy=POLICY)
+
+
+@cache
+def _usual_ranking() -> pd.DataFrame:
+    return _ranked(assortment())
 
 
 def caps(**changes: Any) -> DayCaps:
@@ -252,7 +261,7 @@ def test_niche_weights_of_the_strategy_change_the_choice() -> None:
     assert Counter(plan().pieces["niche"])["niche-0"] < 2
 
 
-@pytest.mark.parametrize("weight", [0.5, 0.8, 1.0])
+@pytest.mark.parametrize("weight", [0.8, 1.0])
 def test_over_many_days_versions_and_arms_come_as_often_as_their_propensities_say(weight: float) -> None:
     weights = {"video": {"video/a@1": weight, "video/b@1": 1 - weight}, "post": {"post/a@1": 1.0}}
     strategy = STRATEGY | {"prompt_weights": weights}
