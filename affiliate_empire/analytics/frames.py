@@ -152,14 +152,14 @@ class Outcomes(pa.DataFrameModel):
     prompt_version: Series[str] = pa.Field()
     arm: Series[str] = pa.Field()
     propensity: Series[float] = pa.Field()
-    status: Series[str] = pa.Field()
+    status: Series[str] = pa.Field(description="planned, quarantined, or taken down after it was posted")
     reason: Series[str] = pa.Field(nullable=True, description="why quarantined")
     slot_at: Series[pd.DatetimeTZDtype] = pa.Field(dtype_kwargs=_UTC)
     published_at: Series[pd.DatetimeTZDtype] = pa.Field(
         dtype_kwargs=_UTC, nullable=True, description="empty: not posted"
     )
     title: Series[str] = pa.Field(nullable=True, description="of the publication")
-    url: Series[str] = pa.Field(nullable=True, description="of the publication")
+    url: Series[str] = pa.Field(nullable=True, description="of the publication; empty once it is taken down")
     views: Series[int] = pa.Field(description="as last observed; 0 where the platform counts none")
     hits: Series[int] = pa.Field(description="all hits on its link")
     clicks: Series[int] = pa.Field(description="human clicks on its link")

@@ -19,6 +19,7 @@ from affiliate_empire.cli import accounts, approvals, handoff, secrets
 from affiliate_empire.cli.backup import backup, restore
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
 from affiliate_empire.cli.forecast import forecast
+from affiliate_empire.cli.takedown import takedown
 from affiliate_empire.kernel.errors import BadInput, EmpireError
 from affiliate_empire.kernel.files import is_full, out_of_space
 from affiliate_empire.settings import Settings, explain
@@ -37,6 +38,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
 app.add_typer(handoff.app, name="handoff")
 app.command()(forecast)
+app.command()(takedown)
 app.command()(backup)
 app.command()(restore)
 

@@ -102,6 +102,7 @@ class _Claim:
     kind: EffectKind
     handle: dict[str, Any] | None
     consent: Callable[[Session], None] | None = None
+    takes_back: bool = False
 
 
 _T = TypeVar("_T")
@@ -378,7 +379,8 @@ class Effects:
         if not asking:
             if self._closed(intent.deadline_at):
                 raise _window_closed(intent.key, intent.deadline_at)
-            switches.check(session, effect)
+            if not intent.takes_back:
+                switches.check(session, effect)
             if self.pieces_a_day is not None and intent.max_cost_micros:
                 confirmation.require_confirmed(session, confirmation.Terms(self.caps, self.pieces_a_day))
             if intent.consent is not None:
@@ -405,7 +407,7 @@ class Effects:
                 session.flush()
             # The day's cap is the row that all workers want: lock it last, so that it is held for one commit only.
             budgets.reserve(session, effect, self.caps)
-        return replace(claim, consent=intent.consent)
+        return replace(claim, consent=intent.consent, takes_back=intent.takes_back)
 
     def _lease(self, effect: Effect) -> _Claim:
         effect.claims += 1
@@ -546,7 +548,8 @@ class Effects:
                 effect.handle = None
             try:
                 _refuse_other_epoch(effect, _installation_and_time(session)[0].epoch)
-                switches.check(session, effect)
+                if not claim.takes_back:
+                    switches.check(session, effect)
                 if claim.consent is not None:
                     claim.consent(session)
             except EffectError as error:

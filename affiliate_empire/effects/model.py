@@ -77,6 +77,7 @@ class Intent:
         trace: how it would be found at its vendor without a handle, if another copy of this ledger carried it out.
         consent: raises an ``EffectError`` while somebody's consent is missing; asked in the transaction of the claim
             and again in that of the commit.
+        takes_back: it takes something back from the public, so that no pause holds it up.
     """
 
     key: str
@@ -94,6 +95,7 @@ class Intent:
     price_version: str | None = None
     consent: Callable[[Session], None] | None = field(default=None, compare=False)
     trace: Mapping[str, Any] = field(default_factory=dict)
+    takes_back: bool = False
 
     @property
     def traced_handle(self) -> dict[str, Any]:

@@ -318,7 +318,7 @@ def _decide(names: Sequence[str], verdict: str, reason: str | None, by: str, led
 
 def _refuse_decided(session: Session, piece: Piece, asked: Asked | None, verdict: str) -> None:
     if session.scalars(select(Publication.piece_id).where(Publication.piece_id == piece.piece_id)).first():
-        raise BadInput(f"{piece.piece_id} is posted: whoever wants it gone takes it down on its platform.")
+        raise BadInput(f"{piece.piece_id} is posted: take it down with `empire takedown {piece.piece_id} --reason …`.")
     if piece.status != "planned":
         raise BadInput(f"{piece.piece_id} is {piece.status} ({piece.reason}): it is not posted any more.")
     if asked is None:

@@ -38,7 +38,11 @@ def find_tiktok_posts(account_id: str, *, ledger: Ledger, tiktok: TikTokClient, 
     with ledger.begin() as session:
         recent = (
             select(Publication)
-            .where(Publication.account_id == account_id, Publication.published_at > clock.now() - _SOUGHT)
+            .where(
+                Publication.account_id == account_id,
+                Publication.published_at > clock.now() - _SOUGHT,
+                Publication.takedown_reason.is_(None),
+            )
             .order_by(Publication.published_at.desc(), Publication.publication_id)
         )
         sought = [one for one in session.scalars(recent) if is_publish_id(one.remote_id)]

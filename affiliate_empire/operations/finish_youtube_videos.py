@@ -48,7 +48,11 @@ def finish_youtube_videos(
     with ledger.begin() as session:
         videos = session.scalars(
             select(Publication)
-            .where(Publication.account_id == account_id, Publication.published_at > now - _WATCHED)
+            .where(
+                Publication.account_id == account_id,
+                Publication.published_at > now - _WATCHED,
+                Publication.takedown_reason.is_(None),
+            )
             .order_by(Publication.published_at, Publication.publication_id)
         ).all()
         thumbnails = select(Artifact).where(

@@ -93,6 +93,7 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
     for piece in pieces:
         sales = earned[earned["piece_id"] == piece.piece_id]
         publication = publications.get(piece.piece_id)
+        gone = publication is not None and publication.taken_down_at is not None and publication.taken_down_at <= as_of
         rows.append(
             {
                 "piece_id": piece.piece_id,
@@ -106,12 +107,12 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
                 "prompt_version": piece.prompt_version,
                 "arm": piece.arm,
                 "propensity": piece.propensity,
-                "status": piece.status,
+                "status": "taken down" if gone else piece.status,
                 "reason": piece.reason,
                 "slot_at": piece.slot_at,
                 "published_at": publication.published_at if publication else None,
                 "title": publication.title if publication else None,
-                "url": publication.url if publication else None,
+                "url": publication.url if publication and not gone else None,
                 "views": views.get(piece.piece_id, 0),
                 "hits": hits.get(piece.piece_id, 0),
                 "clicks": clicks.get(piece.piece_id, 0),

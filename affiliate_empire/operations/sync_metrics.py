@@ -122,8 +122,12 @@ def _watched(account_id: str, now: datetime, ledger: Ledger) -> list[Publication
         return list(session.scalars(query))
 
 
-def _recent(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return Publication.published_at <= now, Publication.published_at > now - timedelta(days=RESTATED_DAYS)
+def _recent(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Publication.published_at <= now,
+        Publication.published_at > now - timedelta(days=RESTATED_DAYS),
+        Publication.takedown_reason.is_(None),  # what shall go is not ours any more
+    )
 
 
 def _with_engagement(

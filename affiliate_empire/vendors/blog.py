@@ -16,7 +16,8 @@ import re
 import subprocess
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -171,6 +172,39 @@ class BlogClient:
                     return [refusal]
         return [outcome for page in pages for outcome in self.publish([page], at=at)]
 
+    def stands(self, path: str) -> bool:
+        """Whether a file of this name is in the remote's ``main`` now, whatever it says.
+
+        Raises:
+            VendorUnavailable: the remote does not answer.
+        """
+        with self._lock:
+            return self._stands(self._fetch(), path)
+
+    def remove(self, path: str, *, message: str, at: datetime) -> str | None:
+        """Take a page out of ``main`` in a commit of its own, whoever edited it since; its history stays.
+
+        A push that arrives late undoes nothing: ``main`` has moved on by then. Sitemap and feed follow by the build.
+
+        Returns:
+            The commit that took it out; None where it was not there any more.
+
+        Raises:
+            ReplyLost: the remote's answer to the push was lost; ``stands`` tells.
+            VendorUnavailable: the remote could not be reached, or ``main`` moves faster than we do.
+            Rejected, CredentialsRejected: the remote does not take the commit.
+        """
+        with self._lock:
+            for _ in range(_REBASES):
+                head = self._fetch()
+                if head is None or not self._stands(head, path):
+                    return None
+                sha = self._commit_of_tree(head, {path: None}, message, at)
+                with suppress(NotFastForward):
+                    self._push(sha)
+                    return sha
+        raise _busy()
+
     def commit_of(self, path: str) -> str | None:
         """The commit that brought a file of this name to the remote's ``main``, whatever became of it; None: never.
 
@@ -202,11 +236,10 @@ class BlogClient:
                 return [came_to[page.path] for page in pages]
             except NotFastForward:
                 continue
-        raise VendorUnavailable(
-            f"The blog's main branch moved on {_REBASES} times while we pushed: run again when it is quiet.",
-            vendor=_VENDOR,
-            code="busy",
-        )
+        raise _busy()
+
+    def _stands(self, head: str | None, path: str) -> bool:
+        return head is not None and bool(self._local("ls-tree", "--name-only", "-z", head, "--", _checked(path)))
 
     def _look(self, head: str | None, page: Page) -> Standing:
         if head is not None and (commit := self._brought(head, page)):
@@ -231,21 +264,29 @@ class BlogClient:
 
     def _commit(self, parent: str | None, pages: Sequence[Page], at: datetime) -> str:
         """A commit of the pages on ``parent``, in our clone only."""
+        for page in pages:
+            if self._local("hash-object", "-w", "--stdin", stdin=page.text or "") != page.content:
+                raise ValueError(f"{page.path} is not the text that was prepared")
+        changes = {page.path: page.content for page in pages}
+        messages = [page.message for page in pages]
+        message = messages[0] if len(pages) == 1 else "\n\n".join([f"Add {len(pages)} posts", *messages])
+        return self._commit_of_tree(parent, changes, message, at)
+
+    def _commit_of_tree(self, parent: str | None, changes: Mapping[str, str | None], message: str, at: datetime) -> str:
+        """A commit on ``parent`` in our clone only: by path, the text that is to stand there; None for none."""
+        entries = [
+            f"0 {'0' * 40}\t{_checked(path)}\0" if blob is None else f"100644 {blob}\t{_checked(path)}\0"
+            for path, blob in changes.items()
+        ]
         index = self._clone / f"index-{uuid.uuid4().hex}"
         try:
             if parent is not None:
                 self._local("read-tree", parent, index=index)
-            for page in pages:
-                blob = self._local("hash-object", "-w", "--stdin", stdin=page.text or "")
-                if blob != page.content:
-                    raise ValueError(f"{page.path} is not the text that was prepared")
-                self._local("update-index", "--add", "--cacheinfo", f"100644,{blob},{_checked(page.path)}", index=index)
+            self._local("update-index", "-z", "--index-info", stdin="".join(entries), index=index)
             tree = self._local("write-tree", index=index)
         finally:
             index.unlink(missing_ok=True)
         lineage = ("-p", parent) if parent is not None else ()
-        messages = [page.message for page in pages]
-        message = messages[0] if len(pages) == 1 else "\n\n".join([f"Add {len(pages)} posts", *messages])
         return self._local("commit-tree", tree, *lineage, stdin=message, at=at)
 
     def _push(self, sha: str) -> None:
@@ -362,6 +403,14 @@ class BlogClient:
             )
         kind = ReplyLost if lost_reply else VendorUnavailable
         return kind(f"The blog's repository failed ({_last_line(said)}); try again later.", vendor=_VENDOR, code="git")
+
+
+def _busy() -> VendorUnavailable:
+    return VendorUnavailable(
+        f"The blog's main branch moved on {_REBASES} times while we pushed: run again when it is quiet.",
+        vendor=_VENDOR,
+        code="busy",
+    )
 
 
 def _came_to(page: Page, standing: Standing) -> str | VendorError:

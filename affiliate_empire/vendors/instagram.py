@@ -248,6 +248,34 @@ class InstagramClient:
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable("a publishing limit without numbers") from error
 
+    # ------------------------------------------------------------------ taking down
+    def delete(self, media_id: str) -> None:
+        """Delete a Reel for good; one that is gone already stays gone.
+
+        Raises:
+            CredentialsRejected: the token lacks ``instagram_manage_contents``.
+            ReplyLost: it may be gone; ``fetch_states`` knows.
+            VendorRefused, VendorUnavailable: it stands.
+        """
+        try:
+            reply = self._call("DELETE", media_id, {}, visible=True)
+        except CredentialsRejected as error:
+            if isinstance(error, GrantEnded):
+                raise
+            raise CredentialsRejected(
+                "Instagram does not let us delete Reels: connect the account again with instagram_manage_contents.",
+                vendor=_VENDOR,
+                code=error.code,
+            ) from error
+        except VendorRefused as error:
+            if error.code != f"100.{_UNKNOWN_OBJECT}":
+                raise
+            return
+        if reply.get("success") is not True:
+            raise ReplyLost(
+                "Instagram does not say that the Reel is deleted; run again.", vendor=_VENDOR, code="unreadable"
+            )
+
     # ------------------------------------------------------------------ reads
     def find_by_caption(self, marker: str, *, since: datetime) -> PublishedReel | None:
         """A Reel of the account, published at or after ``since``, whose caption contains ``marker``.
@@ -340,7 +368,7 @@ class InstagramClient:
 
     def _call(self, method: str, path: str, params: dict[str, str], *, visible: bool = False) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token()}"}
-        where = {"params": params} if method == "GET" else {"data": params}
+        where = {"data": params} if method == "POST" else {"params": params}
         response = self._exchange(method, f"{self._graph}/{path}", headers=headers, visible=visible, **where)
         document = _document(response)
         if response.status_code == 200 and document is not None and "error" not in document:

@@ -43,6 +43,9 @@ from affiliate_empire.vendors.http import is_loopback, retry_after, transport_fa
 
 _VENDOR = "youtube"
 _SCOPES = ("https://www.googleapis.com/auth/youtube.upload", "https://www.googleapis.com/auth/youtube.readonly")
+_MANAGING = ("https://www.googleapis.com/auth/youtube.force-ssl",)  # what was uploaded is changed or deleted with it
+# What an update of ``status`` must repeat: a property that it leaves out is lost.
+_KEPT = ("embeddable", "license", "publicStatsViewable", "selfDeclaredMadeForKids", "containsSyntheticMedia")
 _WRITTEN_PARTS = "snippet,status,paidProductPlacementDetails"  # every section that is written must be named
 _IDS_PER_CALL = 50
 _CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB, as the protocol demands of every chunk but the last
@@ -164,6 +167,8 @@ class YouTubeClient:
         self._pause = pause
         self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url), follow_redirects=False)
         self._tokens = GoogleTokens(oauth_url, credentials, _SCOPES, vendor=_VENDOR, timeout=timeout)
+        # Asked for alone, when it is needed: a grant without it goes on posting.
+        self._managing = GoogleTokens(oauth_url, credentials, _MANAGING, vendor=_VENDOR, timeout=timeout)
         self._api = GoogleService(
             ("youtube", "v3"),
             base_url,
@@ -312,6 +317,51 @@ class YouTubeClient:
         if response.status_code != 200:
             raise self._error(response)
 
+    # ------------------------------------------------------------------ taking down
+    def delete(self, video_id: str) -> None:
+        """Delete a video for good; one that is gone already stays gone. Costs 50 of the day's units.
+
+        Raises:
+            CredentialsRejected: the grant lacks the scope ``youtube.force-ssl``.
+            QuotaExhausted: the project's units of the day are used up.
+            ReplyLost: it may be gone; ``fetch_status`` knows.
+            VendorRefused, VendorUnavailable: it stands.
+        """
+        response = self._send(
+            "DELETE", f"{self._base_url}/youtube/v3/videos", params={"id": video_id}, headers={}, tokens=self._managing
+        )
+        if response.status_code not in (204, 404):
+            raise self._error(response)
+
+    def hide(self, state: VideoState) -> str:
+        """Unlist a video, or keep one that is not public yet from ever becoming so; doing it again changes nothing.
+
+        Everything else that its status says, its AI label among it, is said again. Costs 50 of the day's units.
+
+        Args:
+            state: as ``fetch_status`` gave it just now.
+
+        Returns:
+            Its privacy from now on: ``unlisted``, or ``private`` for one that was private.
+
+        Raises:
+            as ``delete``.
+        """
+        stands = state.raw["status"]
+        privacy = "private" if state.privacy_status == "private" else "unlisted"
+        status = {name: stands[name] for name in _KEPT if name in stands} | {"privacyStatus": privacy}
+        response = self._send(
+            "PUT",
+            f"{self._base_url}/youtube/v3/videos",
+            params={"part": "status"},
+            headers={"Content-Type": "application/json; charset=UTF-8"},
+            content=json.dumps({"id": state.video_id, "status": status}).encode(),
+            tokens=self._managing,
+        )
+        if response.status_code != 200:
+            raise self._error(response)
+        return privacy
+
     # ------------------------------------------------------------------ reads
     def fetch_counts(self, video_ids: Sequence[str]) -> dict[str, PostCounts]:
         """Counters by video id; a video that YouTube does not return (deleted, rejected) is missing from the result."""
@@ -390,6 +440,7 @@ class YouTubeClient:
         headers: dict[str, str],
         params: dict[str, str] | None = None,
         content: bytes = b"",
+        tokens: GoogleTokens | None = None,
     ) -> httpx.Response:
         """One exchange with a bearer token; a token that is rejected is refreshed once (it may expire at any time)."""
 
@@ -400,9 +451,10 @@ class YouTubeClient:
             except httpx.TransportError as error:
                 raise transport_failure(error, vendor=_VENDOR, name="YouTube") from error
 
-        response = exchange(self._tokens.bearer())
+        tokens = tokens or self._tokens
+        response = exchange(tokens.bearer())
         if response.status_code == 401:
-            response = exchange(self._tokens.bearer(renew=True))
+            response = exchange(tokens.bearer(renew=True))
         return response
 
     def _error(self, response: httpx.Response) -> VendorError:

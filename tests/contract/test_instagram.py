@@ -17,6 +17,7 @@ import pytest
 
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.sandbox import keys
+from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
@@ -516,3 +517,35 @@ def test_every_code_is_decided_once(
     if code in (4, 17, 32, 613) and subcode is None:
         assert isinstance(error.value, VendorUnavailable)
         assert error.value.retry_after == 180
+
+
+def test_a_deleted_reel_is_gone_and_deleting_it_again_is_the_same(
+    world: RunningWorld, client: InstagramClient, video: Path
+) -> None:
+    media_id = client.publish(processed(client, video))
+    assert world.witness("posts")[0]["removed_at"] is None
+
+    client.delete(media_id)
+    client.delete(media_id)
+
+    (post,) = world.witness("posts")
+    assert (post["public"], post["removed_at"]) == (False, stamp(world.now()))
+    assert client.fetch_states([media_id])[media_id].standing == "gone"
+
+
+def test_a_token_that_may_not_delete_is_told_what_it_lacks(
+    world: RunningWorld, client: InstagramClient, video: Path
+) -> None:
+    media_id = client.publish(processed(client, video))
+    world.store.save_fact("instagram.no_deletion", "1")
+    with pytest.raises(CredentialsRejected, match="instagram_manage_contents"):
+        client.delete(media_id)
+    assert client.fetch_states([media_id])[media_id].standing == "public"
+
+
+def test_a_deletion_whose_reply_is_lost_says_so(world: RunningWorld, client: InstagramClient, video: Path) -> None:
+    media_id = client.publish(processed(client, video))
+    world.fault("DELETE /instagram/*", when="after", drop=True)
+    with pytest.raises(ReplyLost):
+        client.delete(media_id)
+    assert client.fetch_states([media_id])[media_id].standing == "gone"

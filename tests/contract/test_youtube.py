@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from affiliate_empire.kernel.clock import FixedClock
+from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.sandbox.servers.youtube import CHANNEL
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.counts import PostState
@@ -540,3 +541,65 @@ def conforms(schema: str, document: dict[str, Any]) -> None:
                 check(wanted["properties"][name], content, f"{where}.{name}")
 
     check(schemas[schema], document, schema)
+
+
+def test_a_deleted_video_is_gone_and_deleting_it_again_is_the_same(
+    world: RunningWorld, client: YouTubeClient, video: Path
+) -> None:
+    video_id, other = publish(client, video), publish(client, write_video(video.parent / "b.mp4", seconds=3), title="B")
+    assert world.witness("posts")[0]["removed_at"] is None
+
+    client.delete(video_id)
+    client.delete(video_id)
+
+    gone, stands = world.witness("posts")
+    assert (gone["public"], gone["removed_at"]) == (False, stamp(world.now()))
+    assert (stands["remote_id"], stands["public"]) == (other, True)
+    assert client.fetch_states([video_id, other]) == {video_id: PostState("gone"), other: PostState("processing")}
+    assert httpx.get(client.url(video_id)).status_code == 404
+
+
+def test_an_unlisted_video_keeps_its_labels(world: RunningWorld, client: YouTubeClient, video: Path) -> None:
+    video_id = publish(client, video)
+
+    assert client.hide(client.fetch_status([video_id])[video_id]) == "unlisted"
+    assert client.hide(client.fetch_status([video_id])[video_id]) == "unlisted"
+
+    (post,) = world.witness("posts")
+    flags = post["flags"]
+    assert (post["public"], flags["privacyStatus"]) == (False, "unlisted")
+    assert (flags["containsSyntheticMedia"], flags["selfDeclaredMadeForKids"]) == (True, False)
+    assert flags["hasPaidProductPlacement"]
+    assert httpx.get(client.url(video_id)).status_code == 200  # for who has its address
+
+
+def test_a_video_that_is_hidden_before_its_time_never_becomes_public(
+    world: RunningWorld, client: YouTubeClient, video: Path
+) -> None:
+    soon = START + timedelta(minutes=10)
+    video_id = publish(client, video, privacy_status="private", publish_at=soon)
+
+    assert client.hide(client.fetch_status([video_id])[video_id]) == "private"
+
+    world.move_to(soon + timedelta(minutes=1))
+    state = client.fetch_status([video_id])[video_id]
+    assert (state.privacy_status, state.publish_at) == ("private", None)
+    assert not world.witness("posts")[0]["public"]
+
+
+def test_deleting_needs_a_scope_of_its_own(world: RunningWorld, client: YouTubeClient, video: Path) -> None:
+    video_id = publish(client, video)
+    token = client._tokens.bearer()
+    reply = httpx.delete(
+        f"{world.url}/youtube/youtube/v3/videos", params={"id": video_id}, headers={"Authorization": f"Bearer {token}"}
+    )
+    assert (reply.status_code, reply.json()["error"]["errors"][0]["reason"]) == (403, "insufficientPermissions")
+    assert client.fetch_states([video_id])[video_id].standing != "gone"
+
+
+def test_a_deletion_whose_reply_is_lost_says_so(world: RunningWorld, client: YouTubeClient, video: Path) -> None:
+    video_id = publish(client, video)
+    world.fault("DELETE /youtube/youtube/v3/videos", when="after", drop=True)
+    with pytest.raises(ReplyLost):
+        client.delete(video_id)
+    assert client.fetch_states([video_id])[video_id].standing == "gone"

@@ -284,3 +284,43 @@ def test_a_path_that_would_leave_the_repository(blog: BlogClient, path: str) -> 
 def test_a_text_that_is_not_the_prepared_one(blog: BlogClient) -> None:
     with pytest.raises(ValueError, match="not the text that was prepared"):
         blog.publish([Page("a.mdx", content_hash("x"), "", None, "y")], at=AT)
+
+
+def test_a_removed_page_stays_in_the_history_and_never_comes_back(blog: BlogClient, remote: Path, owner: Owner) -> None:
+    first, second = page(), page("second", "Second\n", piece="bbbb")
+    (sha, _) = blog.publish([first, second], at=AT)
+    owner.push(first.path, "Edited by its owner.\n")
+    assert blog.stands(first.path)
+
+    removal = blog.remove(first.path, message="Take it down", at=AT)
+
+    assert removal == git(remote, "rev-parse", "main")
+    assert git(remote, "log", "-1", "--format=%B", "main") == "Take it down"
+    assert files(remote) == [second.path]
+    assert not blog.stands(first.path)
+    assert blog.remove(first.path, message="Again", at=AT) is None
+    assert (blog.look(first).place, blog.look(first).commit) == (Place.PUBLISHED, sha)
+    assert blog.publish([first], at=AT) == [sha]
+    assert files(remote) == [second.path]
+
+
+def test_two_who_remove_the_same_page_push_one_commit(blog: BlogClient, remote: Path, tmp_path: Path) -> None:
+    blog.publish([page(), page("second", "Second\n", piece="bbbb")], at=AT)
+
+    def remove(number: int) -> None:
+        client = BlogClient(str(remote), tmp_path / f"other-{number}", "http://127.0.0.1:1")
+        client.remove(page().path, message="Down", at=AT)
+
+    threads = [threading.Thread(target=remove, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert commits(remote) == 2
+    assert files(remote) == [page("second", piece="bbbb").path]
+
+
+def test_the_last_page_can_be_removed(blog: BlogClient, remote: Path) -> None:
+    blog.publish([page()], at=AT)
+    assert blog.remove(page().path, message="Down", at=AT) is not None
+    assert files(remote) == []

@@ -134,6 +134,7 @@ def routes(world: World) -> list[BaseRoute]:
         Route(f"{api}/{{node}}/content_publishing_limit", guarded(graph.publishing_limit), methods=["GET"]),
         Route(f"{api}/{{node}}/insights", guarded(graph.insights), methods=["GET"]),
         Route(f"{api}/{{node}}", guarded(graph.read_node), methods=["GET"]),
+        Route(f"{api}/{{node}}", guarded(graph.delete), methods=["DELETE"]),
         Route("/instagram_upload/ig-api-upload/{version}/{container}", graph.take_bytes, methods=["POST"]),
     ]
 
@@ -383,6 +384,23 @@ class _Instagram:
             },
             handle=row["container_id"],
         )
+
+    async def delete(self, request: Request) -> Response:
+        """A Reel is deleted for good, by a token with ``instagram_manage_contents``; nothing else can be."""
+        given = _given(request.query_params, set(_CREDENTIALS))
+        self._authorize(request, given)
+        row = self._medium(request.path_params["node"])
+        if row is None:
+            raise _no_such_object(request.path_params["node"])
+        if self.store.fact("instagram.no_deletion") == "1":
+            raise Refused(10, "Application does not have permission for this action", status=403)
+        with self.store.transaction():
+            self.store.execute(
+                "UPDATE instagram_media SET removed_at = ? WHERE media_id = ?",
+                (stamp(self.world.now()), row["media_id"]),
+            )
+            self.world.retract_post(PLATFORM, row["media_id"])
+        return JSONResponse({"success": True, "deleted_id": row["media_id"]})
 
     async def publishing_limit(self, request: Request) -> Response:
         """``content_publishing_limit``: how much of the day's posts is used."""

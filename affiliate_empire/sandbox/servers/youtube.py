@@ -1,9 +1,10 @@
-"""YouTube as its clients meet it: Google's token endpoint, resumable uploads, and the reads of the Data API v3.
+"""YouTube as its clients meet it: Google's token endpoint, resumable uploads, reads and changes of the Data API v3.
 
 Strict where YouTube is strict (unknown fields and parameters, parts, ``publishAt`` without ``private``, quotas), and
 lenient where it is lenient: a missing ``selfDeclaredMadeForKids`` or ``containsSyntheticMedia`` is accepted, and stands
 as null in the post's flags for the witness. An accepted upload is a post at once; YouTube's processing then fails it,
-or removes it as a duplicate. Bytes lie under ``<home>/world/youtube/``; a session outlives a kill of this world.
+or removes it as a duplicate; its channel may hide it or delete it. The witness keeps it, with when it went. Bytes lie
+under ``<home>/world/youtube/``; a session outlives a kill of this world.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ UPLOADS_PLAYLIST = "UU" + CHANNEL[2:]
 
 SCOPES = tuple(
     f"https://www.googleapis.com/auth/{scope}"
-    for scope in ("youtube.upload", "youtube.readonly", "yt-analytics.readonly")
+    for scope in ("youtube.upload", "youtube.readonly", "youtube.force-ssl", "yt-analytics.readonly")
 )  # what the channel's owner granted
+_MANAGING = SCOPES[2]
 INSERTS_PER_DAY = 100
 SEARCHES_PER_DAY = 100
 STATS_PER_DAY = 10_000
 UNITS_PER_DAY = 10_000
 THUMBNAIL_UNITS = 50
+CHANGE_UNITS = 50  # of videos.update and of videos.delete
 THUMBNAIL_BYTES = 50 * 1024 * 1024
 CHANNEL_UPLOADS_PER_24H = 15  # YouTube publishes no number; integrators report about this for young channels
 TOKEN_SECONDS = 3599
@@ -100,6 +103,7 @@ CREATE TABLE IF NOT EXISTS youtube_sessions (
 CREATE TABLE IF NOT EXISTS youtube_videos (
     video_id TEXT PRIMARY KEY, upload_id TEXT NOT NULL UNIQUE, resource TEXT NOT NULL, sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL, media TEXT NOT NULL, uploaded_at TEXT NOT NULL, failure TEXT, rejection TEXT);
+CREATE TABLE IF NOT EXISTS youtube_deleted (video_id TEXT PRIMARY KEY, deleted_at TEXT NOT NULL);
 """
 
 
@@ -150,6 +154,8 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/youtube/shorts/{video_id}", youtube.watch, methods=["GET"]),
         Route("/youtube/files/{video_id}.mp4", youtube.file, methods=["GET"]),
         Route(f"{api}/videos", guarded(youtube.list_videos), methods=["GET"]),
+        Route(f"{api}/videos", guarded(youtube.update_video), methods=["PUT"]),
+        Route(f"{api}/videos", guarded(youtube.delete_video), methods=["DELETE"]),
         Route(f"{api}/videos:batchGetStats", guarded(youtube.batch_stats), methods=["GET"]),
         Route(f"{api}/channels", guarded(youtube.list_channels), methods=["GET"]),
         Route(f"{api}/playlistItems", guarded(youtube.list_uploads), methods=["GET"]),
@@ -188,12 +194,16 @@ class _YouTube:
             {"access_token": access, "expires_in": TOKEN_SECONDS, "scope": scope, "token_type": "Bearer"}
         )
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, request: Request, scope: str | None = None) -> None:
         kind, _, access = request.headers.get("authorization", "").partition(" ")
         row = self.store.one("SELECT expires_at FROM youtube_tokens WHERE token = ?", (access.strip(),))
         # Expiry is in the world's time: a clock that jumps a day ahead leaves no token valid, as a day would.
         if kind != "Bearer" or row is None or instant(row["expires_at"]) <= self.world.now():
             raise Refused(401, "authError", "Invalid Credentials")
+        if scope is not None:
+            grant = self.store.one("SELECT scope FROM google_grants WHERE token = ?", (access.strip(),))
+            if grant is None or scope not in grant["scope"].split():
+                raise Refused(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
 
     def _spend(self, bucket: str, limit: int, units: int = 1) -> None:
         """Take a call's units from a bucket of the project's day, which begins at midnight Pacific."""
@@ -405,6 +415,64 @@ class _YouTube:
         }
         return JSONResponse(_listing("youtube#thumbnailSetResponse", [item]))
 
+    async def update_video(self, request: Request) -> Response:
+        """``videos.update`` of a status, which loses what the request leaves out. It can hide, never show again."""
+        self._authorize(request, _MANAGING)
+        self._spend("units", UNITS_PER_DAY, CHANGE_UNITS)
+        query = request.query_params
+        _check_parameters(query, frozenset({"part", "onBehalfOfContentOwner"}))
+        if _parts(query) != ["status"]:
+            raise Refused(400, "badRequest", "This world takes part=status.", location="part")
+        try:
+            body = json.loads(await request.body())
+            video_id, status = body.pop("id"), body.pop("status")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Refused(400, "badRequest", "The body is not a video with an id and a status.") from None
+        if body or not isinstance(status, dict):
+            raise Refused(400, "unexpectedPart", "The part parameter does not name all sections.", location="part")
+        _check_section("status", status)
+        _check_status(status)
+        row = self._standing_row(str(video_id))
+        if status["privacyStatus"] == "public" or "publishAt" in status:
+            raise Refused(403, "forbidden", "This world hides videos; it does not show them again.")
+        resource = json.loads(row["resource"]) | {"status": status}
+        with self.store.transaction():
+            self.store.execute(
+                "UPDATE youtube_videos SET resource = ? WHERE video_id = ?", (json.dumps(resource), row["video_id"])
+            )
+            self.store.execute(
+                "UPDATE posts SET flags = json_set(flags, '$.privacyStatus', ?, '$.publishAt', NULL,"
+                " '$.containsSyntheticMedia', json(?), '$.selfDeclaredMadeForKids', json(?))"
+                " WHERE platform = ? AND remote_id = ?",
+                (
+                    status["privacyStatus"],
+                    json.dumps(status.get("containsSyntheticMedia")),
+                    json.dumps(status.get("selfDeclaredMadeForKids")),
+                    PLATFORM,
+                    row["video_id"],
+                ),
+            )
+            self.world.retract_post(PLATFORM, row["video_id"])
+        return JSONResponse(self._video(self._standing_row(row["video_id"]), ["status"]))
+
+    async def delete_video(self, request: Request) -> Response:
+        """``videos.delete``: gone for good; the second time it cannot be found."""
+        self._authorize(request, _MANAGING)
+        self._spend("units", UNITS_PER_DAY, CHANGE_UNITS)
+        query = request.query_params
+        _check_parameters(query, frozenset({"id", "onBehalfOfContentOwner"}))
+        row = self._standing_row(query.get("id", ""))
+        with self.store.transaction():
+            self.store.execute("INSERT INTO youtube_deleted VALUES (?, ?)", (row["video_id"], stamp(self.world.now())))
+            self.world.retract_post(PLATFORM, row["video_id"])
+        return Response(status_code=204)
+
+    def _standing_row(self, video_id: str) -> sqlite3.Row:
+        rows = self._rows([video_id])
+        if not rows:
+            raise Refused(404, "videoNotFound", "The video cannot be found.", location="id")
+        return rows[0]
+
     def _fact(self, name: str) -> str | None:
         return self.store.fact(f"youtube.{name}")
 
@@ -500,6 +568,7 @@ class _YouTube:
         start = int(query.get("pageToken", "0"))
         rows = self.store.query(
             "SELECT * FROM youtube_videos WHERE uploaded_at <= ? AND failure IS NULL"
+            " AND video_id NOT IN (SELECT video_id FROM youtube_deleted)"
             " ORDER BY uploaded_at DESC, video_id",
             (stamp(self.world.now() - PROCESSING),),
         )
@@ -522,7 +591,10 @@ class _YouTube:
         return JSONResponse(page)
 
     def _rows(self, ids: Iterable[str]) -> list[sqlite3.Row]:
-        found = [self.store.one("SELECT * FROM youtube_videos WHERE video_id = ?", (video_id,)) for video_id in ids]
+        query = (
+            "SELECT * FROM youtube_videos WHERE video_id = ? AND video_id NOT IN (SELECT video_id FROM youtube_deleted)"
+        )
+        found = [self.store.one(query, (video_id,)) for video_id in ids]
         return [row for row in found if row is not None]
 
     def _video(self, row: sqlite3.Row, parts: Iterable[str]) -> dict[str, Any]:
