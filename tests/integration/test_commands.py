@@ -1,0 +1,185 @@
+"""The commands of an owner's day, as they are typed: what they print, how they end, what they leave behind."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import select
+
+from affiliate_empire.cli.main import main
+from affiliate_empire.effects import EffectParked, NotApproved, State
+from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.tables import Account, Effect, Piece, Publication
+from affiliate_empire.operations.approvals import set_approval
+from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, open_business
+from tests.factories.worlds import RunningWorld, write_video
+
+# A command leaves its connections to the end of its process, which here is the test's.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[RunningWorld]:
+    world = RunningWorld(tmp_path)
+    world.move_to(SLOT)
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def business(ledger: Ledger, world: RunningWorld, tmp_path: Path) -> Iterator[Business]:
+    business = open_business(ledger, world.url, tmp_path)
+    yield business
+    business.close()
+
+
+@pytest.fixture
+def empire(
+    business: Business, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Types a command in the business's home: its exit code, and all that it said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMPIRE_HOME", str(tmp_path))
+    monkeypatch.setenv("EMPIRE_WORLD_PORT", str(urlsplit(business.world_url).port))
+    monkeypatch.setenv("DATABASE_URL", business.ledger_url)
+
+    def typed(*arguments: str, answer: str = "") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["empire", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), f"{said.out}{said.err}"
+
+    yield typed
+    gc.collect()
+
+
+def rows(ledger: Ledger, table: Any) -> list[Any]:
+    with ledger.begin() as session:
+        return list(session.scalars(select(table)))
+
+
+def public(world: RunningWorld) -> list[bool]:
+    return [post["public"] for post in world.witness("posts")]
+
+
+# ---------------------------------------------------------------- takedown
+def test_takedown_shows_the_post_and_waits_for_a_yes(
+    world: RunningWorld, business: Business, empire: Command, tmp_path: Path
+) -> None:
+    short = business.publish(add_video(business, write_video(tmp_path / "short.mp4")))
+    assert empire("takedown", short.url) == (1, "Say why with --reason: it is kept with the post.\n")
+
+    code, said = empire("takedown", short.url, "--reason", "wrong price", answer="n\n")
+    assert code == 1
+    for shown in (short.title, short.publication_id, "youtube:gearlab", short.url, "SIMULATED", "Delete it for good?"):
+        assert shown in said
+    assert public(world) == [True]
+    assert rows(business.ledger, Publication)[0].takedown_reason is None
+
+    code, said = empire("takedown", short.piece_id, "--reason", "wrong price", "--unlist", "--yes", "--json")
+    assert (code, json.loads(said)["way"]) == (0, "unlist")
+    code, said = empire("takedown", "--reason", "wrong price", short.url, answer="y\n")
+    assert (code, f"{short.url} is gone, and its link leads nowhere." in said) == (0, True)
+    assert public(world) == [False]
+    code, said = empire("takedown", short.url, "--reason", "again", "--yes")
+    assert (code, "was taken down on 2026-11-20 at 14:20 UTC already (wrong price)" in said) == (1, True)
+
+
+def test_takedown_of_reel_and_page_through_their_platforms(
+    world: RunningWorld, business: Business, empire: Command, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "reel.mp4", seconds=4, index_first=True)
+    reel = business.publish(add_video(business, path, platform="instagram"))
+    page = business.publish(add_post(business))
+    assert public(world) == [True, True]
+    for post in (reel, page):
+        assert empire("takedown", post.url, "--reason", "x", "--yes")[0] == 0
+    assert public(world) == [False, False]
+
+
+def test_takedown_by_hand_is_told_when_it_is_done(business: Business, empire: Command, tmp_path: Path) -> None:
+    video = business.publish(add_video(business, write_video(tmp_path / "short.mp4"), platform="tiktok"))
+    code, said = empire("takedown", video.publication_id, "--reason", "wrong price", "--yes")
+    assert (code, f"empire takedown done {video.publication_id}" in said) == (1, True)
+    code, said = empire("takedown")
+    assert (code, "wrong price" in said, video.publication_id in said) == (0, True, True)
+    assert empire("takedown", "done") == (1, "Say which post is gone: empire takedown done POST.\n")
+    assert empire("takedown", "done", video.publication_id)[0] == 0
+    assert empire("takedown") == (0, "Nothing waits to be taken down.\n")
+    assert rows(business.ledger, Publication)[0].taken_down_at == SLOT
+
+
+# ---------------------------------------------------------------- accounts route and handoff
+def test_a_route_is_chosen_and_what_is_handed_over_is_settled(
+    business: Business, empire: Command, tmp_path: Path
+) -> None:
+    assert empire("accounts", "route", "tiktok:gearlab", "package") == (
+        0, "tiktok:gearlab posts by the route package from now on.\n"
+    )  # fmt: skip
+    for wrong in (("tiktok:gearlab", "browser"), ("youtube:gearlab", "package")):
+        assert empire("accounts", "route", *wrong)[0] == 1
+    routes = {account.account_id: account.route for account in rows(business.ledger, Account)}
+    assert routes == dict.fromkeys(routes, "direct") | {"tiktok:gearlab": "package"}
+
+    piece = add_video(business, write_video(tmp_path / "short.mp4"), platform="tiktok")
+    with pytest.raises(EffectParked):
+        business.publish(piece)
+    code, said = empire("handoff")
+    assert (code, said.split()[:3]) == (0, [piece, "tiktok:gearlab", "2026-11-20T14:20"])
+    assert (Path(said.split()[3]) / "checklist.md").exists()
+
+    assert empire("handoff", "done", piece) == (1, "Say one of --url ADDRESS or --skipped.\n")
+    code, said = empire("handoff", "done", piece, "--url", "https://vm.tiktok.com/x")
+    assert (code, "is not a video's full address" in said) == (1, True)
+    address = "https://www.tiktok.com/@gearlab/video/7412345678901234567"
+    assert empire("handoff", "done", piece, "--url", address) == (0, f"The post of {piece} is settled now.\n")
+    assert empire("handoff") == (0, "Nothing waits to be posted by hand.\n")
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.SETTLED]
+
+
+# ---------------------------------------------------------------- approvals
+def test_what_waits_is_shown_and_decided(
+    world: RunningWorld, business: Business, empire: Command, tmp_path: Path
+) -> None:
+    assert empire("accounts", "approval", "youtube:gearlab", "required")[0] == 0
+    set_approval("blog:gearlab", "required", ledger=business.ledger)
+    short = add_video(business, write_video(tmp_path / "short.mp4"))
+    other = add_video(business, write_video(tmp_path / "b.mp4", seed=3), piece_id="pc_other", slot_at=after(1))
+    page = add_post(business)
+    world.move_to(after(1))
+    for piece in (short, other, page):
+        with pytest.raises(NotApproved):
+            business.publish(piece)
+
+    code, said = empire("approvals")
+    assert code == 0
+    assert all(piece in said for piece in (short, other, page))
+    assert "Say yes with `empire approvals approve PIECE" in said
+    waits = json.loads(empire("approvals", "--json")[1])
+    assert {row["piece_id"] for row in waits} == {short, other, page}
+
+    look = next(row["look"] for row in waits if row["piece_id"] == short)
+    assert empire("approvals", "approve", f"{short}@{look}", "--by", "me") == (0, f"Approved: {short}.\n")
+    assert empire("approvals", "reject", other)[0] != 0  # a reason is asked for
+    assert empire("approvals", "reject", other, "--reason", "dull") == (0, f"Rejected: {other}.\n")
+    assert empire("approvals", "approve", "--all-of", str(DAY)) == (0, f"Approved: {page}.\n")
+    assert empire("approvals", "approve", "pc_nobody")[0] == 1
+    assert empire("approvals") == (0, "Nothing waits for your approval.\n")
+
+    business.publish(short)
+    assert len(world.witness("posts")) == 1
+    code, said = empire("approvals", "reject", short, "--reason", "late")
+    assert (code, f"empire takedown {short} --reason" in said) == (1, True)
+    with business.ledger.begin() as session:
+        assert session.get_one(Piece, other).status == "quarantined"
