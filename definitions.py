@@ -14,7 +14,6 @@ from typing import Any
 import dagster as dg
 
 from affiliate_empire.kernel.clock import SystemClock
-from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings
 from assets import analytics, content, discovery, intelligence, optimization, publishing, reports
 from assets.partitions import repartitioned
@@ -191,7 +190,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
     of_accounts = {**given, "grants": grants}
     return {
         "settings": settings,
-        "policy": load_policy(),
+        "policy": settings.policy,
         "clock": clock,
         "ledger": ledger,
         "effects": EffectsResource(**given, ledger=ledger, clock=clock),

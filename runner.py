@@ -35,10 +35,10 @@ from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger, open_ledger
 from affiliate_empire.ledger.leases import is_dead, this_process
 from affiliate_empire.operations.find_due_posts import find_due_posts
+from affiliate_empire.operations.move_passed_slots import move_passed_slots
 from affiliate_empire.operations.patience import repeated
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
 from affiliate_empire.operations.work_pieces import pieces_of
-from affiliate_empire.policy import load_policy
 from affiliate_empire.prompts import load_library
 from affiliate_empire.settings import Settings, load_settings
 from affiliate_empire.vendors.world_clock import WorldClock
@@ -66,7 +66,7 @@ class DayDriver:
         self._progress = progress
         self._definitions = build_defs(settings)
         self._clock = WorldClock(settings.world_url)
-        self._policy = load_policy()
+        self._policy = settings.policy
         self._step_seconds = 0.0  # spent inside assets so far; the rest of a stage is orchestration
 
     def drive(self, day: date) -> None:
@@ -104,31 +104,43 @@ class DayDriver:
         """Publications when they are due, results a few times in between, and all results at the window's close."""
         calendar = self._settings.calendar
         closes = calendar.posting_window(day)[1]
-        posts = {
-            (piece.slot_at - self._policy.posting(piece.platform).lead, piece.platform)
-            for piece in pieces_of(day, ledger=ledger)
-            if piece.status == "planned"
-        }
         syncs = {calendar.at(day, each) for each in _SYNC_AT}
-        instants = sorted({at for at, _ in posts} | syncs)
-        while instants:
+        posts = self._posts_ahead(day, ledger)
+        while instants := sorted({at for at, _ in posts} | syncs):
             self._move_clock(instants[0])
             # A day that is driven again has several behind it: they are one.
             now = self._clock.now()
-            platforms = {platform for at, platform in posts if instants[0] <= at <= now}
+            platforms = {platform for at, platform in posts if at <= now}
             # Like the sensor, which comes back: a post whose reply was lost is asked about again.
+            self._move_passed_slots(ledger)
             due = find_due_posts(ledger=ledger, clock=self._clock, policy=self._policy, calendar=calendar)
             platforms |= {each.platform for each in due if each.day == day}
             for platform in sorted(platforms):
                 with self._stage(f"publish on {platform}") as counts:
                     counts |= self._run("publish_pieces", dg.MultiPartitionKey({"day": str(day), "platform": platform}))
-            if now < closes and any(instants[0] <= at <= now for at in syncs):
+            if now < closes and any(at <= now for at in syncs):
                 self._sync(day)
-            instants = [at for at in instants if at > now]
+            syncs = {at for at in syncs if at > now}
+            posts = {(at, platform) for at, platform in self._posts_ahead(day, ledger) if at > now}
         self._move_clock(closes)
+        self._move_passed_slots(ledger)
         # What was clicked and bought after midnight is the next calendar day's.
         self._sync(day)
         self._sync(day + timedelta(days=1))
+
+    def _posts_ahead(self, day: date, ledger: Ledger) -> set[tuple[datetime, str]]:
+        """When a day's pieces may be handed to their platforms; slots that passed were moved, so that it changes."""
+        return {
+            (piece.slot_at - self._policy.posting(piece.platform).lead, piece.platform)
+            for piece in pieces_of(day, ledger=ledger)
+            if piece.status == "planned"
+        }
+
+    def _move_passed_slots(self, ledger: Ledger) -> None:
+        for said in move_passed_slots(
+            ledger=ledger, clock=self._clock, policy=self._policy, calendar=self._settings.calendar
+        ):
+            self._tell(event="note", message=said)
 
     def _sync(self, day: date) -> None:
         with self._stage(f"results of {day:%d %b}") as counts:

@@ -13,17 +13,17 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.money import to_micros
-from affiliate_empire.policy import load_policy
+from affiliate_empire.policy import Policy, load_policy
 
 
 class Mode(StrEnum):
@@ -40,6 +40,8 @@ class RenderProfile(StrEnum):
     FULL = "full"
     LIGHT = "light"
 
+
+_PLATFORMS = ("youtube", "tiktok", "instagram", "blog")
 
 # The sandbox world accepts exactly these; they are no secrets and open nothing else.
 SANDBOX_KEYS = {
@@ -132,6 +134,16 @@ class Settings(BaseSettings):
     slate_instagram: int = Field(default=1, ge=0)
     slate_blog: int = Field(default=1, ge=0)
 
+    # Stricter posting rules of an account than policy's, for whom its own are too many or too dense.
+    limit_youtube: int | None = Field(default=None, ge=0, description="posts of an account in 24 hours; only fewer")
+    limit_tiktok: int | None = Field(default=None, ge=0)
+    limit_instagram: int | None = Field(default=None, ge=0)
+    limit_blog: int | None = Field(default=None, ge=0)
+    spacing_youtube: int | None = Field(default=None, ge=0, description="minutes between two posts; only more")
+    spacing_tiktok: int | None = Field(default=None, ge=0)
+    spacing_instagram: int | None = Field(default=None, ge=0)
+    spacing_blog: int | None = Field(default=None, ge=0)
+
     # Moving footage: so many scenes of a video are clips by the video provider, the others stills with motion.
     clips_per_video: int = Field(default=1, ge=0, le=5)
     clip_provider: Literal["pika", "runway"] = "pika"
@@ -202,6 +214,29 @@ class Settings(BaseSettings):
             raise ValueError("must be a map of niches as the plan spells them, such as home-and-garden")
         return caps
 
+    @model_validator(mode="after")
+    def _is_a_timetable(self) -> Self:
+        for platform in _PLATFORMS:
+            try:
+                load_policy().for_owner(self._posting_wishes(platform))
+            except Misconfigured as error:
+                said = f"EMPIRE_LIMIT_{platform.upper()} and EMPIRE_SPACING_{platform.upper()} cannot be: "
+                raise ValueError(said + str(error).rstrip(".")) from None
+        return self
+
+    def _posting_wishes(self, *platforms: str) -> dict[str, dict[str, int]]:
+        """The owner's own posting rules, of the platforms that have any."""
+        named = {"limit": "limit", "spacing": "spacing_minutes"}
+        said = {
+            platform: {
+                name: value
+                for kind, name in named.items()
+                if (value := getattr(self, f"{kind}_{platform}")) is not None
+            }
+            for platform in platforms
+        }
+        return {platform: wishes for platform, wishes in said.items() if wishes}
+
     # ------------------------------------------------------------------ the home
     @property
     def home_path(self) -> Path:
@@ -226,7 +261,12 @@ class Settings(BaseSettings):
     @property
     def slate(self) -> dict[str, int]:
         """Pieces asked for, by platform."""
-        return {name: getattr(self, f"slate_{name}") for name in ("youtube", "tiktok", "instagram", "blog")}
+        return {name: getattr(self, f"slate_{name}") for name in _PLATFORMS}
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of this release, with the owner's stricter posting rules."""
+        return load_policy().for_owner(self._posting_wishes(*_PLATFORMS))
 
     def grant_of(self, platform: str) -> dict[str, str] | None:
         """What the first account's owner granted on a platform, as far as the settings hold it; None when they do not.
@@ -338,7 +378,10 @@ def load_settings(**given: Any) -> Settings:
 
 def explain(error: ValidationError) -> str:
     """One sentence about settings that cannot be used: which variable, by which rule. It never shows a value."""
-    broken = [f"{_variable(str(each['loc'][0]))} {_rule(each['msg'])}" for each in error.errors(include_input=False)]
+    broken = [
+        " ".join([*(_variable(str(field)) for field in each["loc"][:1]), _rule(each["msg"])])
+        for each in error.errors(include_input=False)
+    ]
     which = "it" if len(broken) == 1 else "them"
     return f"{'; '.join(broken)}: correct {which} in the environment or in .env."
 

@@ -10,6 +10,7 @@ from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.account_limits import described, limits_in_force
 from affiliate_empire.operations.approvals import as_line, waiting
 from affiliate_empire.operations.audit_day import (
     duplicate_publications,
@@ -18,6 +19,7 @@ from affiliate_empire.operations.audit_day import (
     undisclosed_publications,
 )
 from affiliate_empire.operations.export import export_publications
+from affiliate_empire.operations.move_passed_slots import move_passed_slots
 from affiliate_empire.operations.post_to_blog import BlogPoster
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.post_to_tiktok import TikTokPoster
@@ -104,6 +106,7 @@ def publications(
 
     frames: Frames = {}
     done: list[PiecesWorked] = []
+    moved: list[str] = []
     with failing_clearly():
         for key, each, platform in multi_keys_of(context):
             reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
@@ -119,6 +122,7 @@ def publications(
                 impact=impact,
                 tracking_url=settings.tracking_url,
             )
+            moved += move_passed_slots(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar)
             pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
             due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
             done.append(
@@ -139,14 +143,18 @@ def publications(
     to_approve = waiting(ledger=ledger, media=media, calendar=settings.calendar, now=clock.now())
     links = [f"[{title}]({url})" for title, url in zip(posts["title"], posts["url"], strict=True)]
     hubs = [f"{settings.tracking_url}/h/{account.partition(':')[2]}" for account in posts["account_id"].unique()]
+    with ledger.begin() as session:
+        said = described(limits_in_force(session, clock.now()))
     yield dg.Output(
         frames,
         metadata={
             "posts": len(posts),
             **outcome(done, ledger=ledger),
+            **({"moved": listing(moved)} if moved else {}),
             **({"to_approve": listing([as_line(row) for row in to_approve])} if to_approve else {}),
             "links": listing(links),
             "hub_pages": listing(hubs),
+            "account_limits": listing(said),
         },
     )
     yield pieces_made_of(done)

@@ -131,7 +131,10 @@ def worked(
     done: dict[str, PiecesWorked] = {}
     with failing_clearly():
         for day in days_of(context):
-            pieces = pieces_of(day, ledger=ledger, kind=kind)
+            # Where money runs short, what should earn most is made first.
+            pieces = sorted(
+                pieces_of(day, ledger=ledger, kind=kind), key=lambda piece: -(piece.expected_profit_micros or 0)
+            )
             final = pieces_gone_out(day, ledger=ledger)
             done[day.isoformat()] = work_pieces(
                 name, pieces, verb, ledger=ledger, at_once=at_once, final=final, holding=(EffectParked,)

@@ -12,6 +12,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.find_due_posts import find_due_posts
+from affiliate_empire.operations.move_passed_slots import move_passed_slots
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
 from assets.readiness import Readiness
@@ -27,7 +28,7 @@ def publications_due(job: Any, status: dg.DefaultSensorStatus) -> dg.SensorDefin
         minimum_interval_seconds=300,
         default_status=status,
         description="A finished piece's slot has come: publishes what is due of the days whose window is open, a run "
-        "per platform. Looks every 5 minutes.",
+        "per platform. A piece whose slot has passed gets another one of its day, or expires. Looks every 5 minutes.",
     )
     def tick(
         context: dg.SensorEvaluationContext,
@@ -37,6 +38,8 @@ def publications_due(job: Any, status: dg.DefaultSensorStatus) -> dg.SensorDefin
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult:
         now = clock.now()
+        for said in move_passed_slots(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar):
+            context.log.warning(said)
         readiness = Readiness(context.repository_def, context.instance)
         asked: dict[str, str] = json.loads(context.cursor or "{}")
         due = find_due_posts(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar)

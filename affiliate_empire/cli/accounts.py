@@ -33,9 +33,9 @@ def show(as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("account", "name", "niche", "may post")
+    table = Table("account", "name", "niche", "may post", "its platform said")
     for row in rows:
-        table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", _may_post(row))
+        table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", _may_post(row), row["said"])
     out.print(table if rows else "There is no account yet: run `empire demo`.")
 
 

@@ -380,7 +380,7 @@ class Effects:
             if self._closed(intent.deadline_at):
                 raise _window_closed(intent.key, intent.deadline_at)
             if not intent.takes_back:
-                switches.check(session, effect)
+                switches.check(session, effect.vendor, effect.account_id)
             if self.pieces_a_day is not None and intent.max_cost_micros:
                 confirmation.require_confirmed(session, confirmation.Terms(self.caps, self.pieces_a_day))
             if intent.consent is not None:
@@ -549,7 +549,7 @@ class Effects:
             try:
                 _refuse_other_epoch(effect, _installation_and_time(session)[0].epoch)
                 if not claim.takes_back:
-                    switches.check(session, effect)
+                    switches.check(session, effect.vendor, effect.account_id)
                 if claim.consent is not None:
                     claim.consent(session)
             except EffectError as error:

@@ -56,12 +56,18 @@ RESTORED = "restored"  # the mark of a handle that is no more than a trace
 
 @dataclass(frozen=True)
 class Quota:
-    """One use of an account's rolling window: at most ``limit`` uses within any ``window``; this one is at ``at``."""
+    """One use of an account's rolling window: at most ``limit`` uses within any ``window``; this one is at ``at``.
+
+    Attributes:
+        asked_at: when the vendor is asked, by business time: before ``at`` where it takes a post in advance. What the
+            vendor said of the account holds against this instant; None: against ``at``.
+    """
 
     name: str
     limit: int
     window: timedelta
     at: datetime
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from affiliate_empire.effects.errors import Paused
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Effect, Pause
+from affiliate_empire.ledger.tables import Account, Pause
 from affiliate_empire.policy import load_policy
 
 
@@ -50,15 +50,15 @@ def resume_scope(scope: str, *, ledger: Ledger) -> None:
             raise BadInput(f"{scope!r} is not paused; paused now: {paused}.")
 
 
-def check(session: Session, effect: Effect) -> None:
-    """Let an effect pass unless a switch that concerns it is off.
+def check(session: Session, vendor: str, account_id: str | None) -> None:
+    """Let what is sent to a vendor, for an account, pass unless a switch that concerns it is off.
 
     Raises:
         Paused: it is.
     """
-    scopes = ["all", f"vendor:{effect.vendor}"]
-    if effect.account_id is not None:
-        scopes.append(f"account:{effect.account_id}")
+    scopes = ["all", f"vendor:{vendor}"]
+    if account_id is not None:
+        scopes.append(f"account:{account_id}")
     pause = session.scalars(select(Pause).where(Pause.scope.in_(scopes)).order_by(Pause.scope)).first()
     if pause is not None:
         raise Paused(

@@ -28,6 +28,7 @@ from sqlalchemy import (
     case,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -247,6 +248,7 @@ class Piece(Base):
     platform: Mapped[str]
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id"))
     slot_at: Mapped[datetime]
+    planned_slot_at: Mapped[datetime | None]  # the plan's slot, where it passed without a post and another was given
     product_id: Mapped[str] = mapped_column(ForeignKey("products.product_id"))
     niche: Mapped[str]
     prompt_version: Mapped[str] = mapped_column(ForeignKey("prompt_versions.prompt_version"))
@@ -254,10 +256,16 @@ class Piece(Base):
     propensity: Mapped[float]
     facts: Mapped[dict[str, Any]]  # the product's facts when planned, numbered F1…: what a script may cite
     max_cost_micros: Mapped[int]
-    status: Mapped[str] = mapped_column(default="planned")  # planned | quarantined | superseded
-    reason: Mapped[str | None]  # why quarantined or superseded
+    # Dollars; none: planned before it was kept.
+    expected_profit_micros: Mapped[int | None]
+    status: Mapped[str] = mapped_column(default="planned")  # planned | quarantined | superseded | expired
+    reason: Mapped[str | None]  # why quarantined, superseded, expired or moved to another slot; or what it waits for
     created_at: Mapped[datetime] = _created_at()
-    __table_args__ = (Index(None, "day"), UniqueConstraint("day", "account_id", "slot_at", "revision"))
+    __table_args__ = (
+        Index(None, "day"),
+        # One piece a slot; what is out of the day has left its slot to others.
+        Index("uq_pieces_slot", "account_id", "slot_at", unique=True, postgresql_where=text("status = 'planned'")),
+    )
 
 
 class Artifact(Base):
@@ -370,6 +378,21 @@ class QuotaUse(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id"))
     at: Mapped[datetime]
     __table_args__ = (Index(None, "account_id", "quota", "at"),)
+
+
+class AccountLimit(Base):
+    """What a platform said of an account's posts at one moment. It holds for a while, and only lowers policy's cap."""
+
+    __tablename__ = "account_limits"
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id"), primary_key=True)
+    quota: Mapped[str] = mapped_column(primary_key=True)  # youtube.posts
+    signal: Mapped[str] = mapped_column(primary_key=True)  # the platform's word: uploadLimitExceeded, creator_info…
+    posts: Mapped[int | None]  # how many the platform allows in a window; 0: none; none: it did not say
+    unseen: Mapped[int] = mapped_column(default=0)  # posts that it counts and this ledger does not: made by hand
+    longest_seconds: Mapped[float | None]  # of a video
+    reason: Mapped[str]
+    observed_at: Mapped[datetime]
+    holds_until: Mapped[datetime]
 
 
 class Pause(Base):

@@ -1,9 +1,11 @@
-"""Why a piece cannot be made.
+"""Why a piece cannot be made, or not be posted now.
 
 Tree::
 
     EmpireError
-    └── PieceRejected          this piece is quarantined with its reason; the day's other pieces go on
+    ├── PieceRejected          this piece is quarantined with its reason; the day's other pieces go on
+    ├── NotDue                 its slot is ahead
+    └── SlotPassed             its slot has passed; it waits for another
 """
 
 from __future__ import annotations
@@ -13,3 +15,11 @@ from affiliate_empire.kernel.errors import EmpireError
 
 class PieceRejected(EmpireError):
     """One piece cannot be made from what it was planned with. The message is the reason that is kept with it."""
+
+
+class NotDue(EmpireError):
+    """The piece's slot is further ahead than its platform takes posts in advance."""
+
+
+class SlotPassed(EmpireError):
+    """The piece's slot is longer ago than its platform's tolerance."""

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import State
 from affiliate_empire.effects.report import parked
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
+from affiliate_empire.operations.account_limits import refused_by
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about, is_shown
-from affiliate_empire.operations.publish_piece import is_due, live_key
+from affiliate_empire.operations.publish_piece import BEGUN, is_due, last_moment, live_key, was_refused
 from affiliate_empire.policy import Policy
 
-# What the platform refused and what is too late does not become due again; what waits for a person's look neither.
-_OVER = (State.REFUSED, State.EXPIRED)
 # A day's pieces are shown to their owner together; what is so near does not wait for the others.
 _SHOWN_BEFORE = timedelta(hours=2)
 _FINISHED = {"video": "video", "post": "post"}  # by kind: the step whose artifact goes out
@@ -35,9 +35,11 @@ class DuePosts:
 def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: BusinessCalendar) -> list[DuePosts]:
     """What is due of the days whose posting window is open: today, and yesterday until 06:00.
 
-    Due is a piece whose slot (less the platform's lead) has come, whose content is finished, that is not posted, and
-    that neither a pause, nor a restriction of its account, nor a missing approval, nor the outcome of its post keeps
-    back. A piece that its owner was not shown yet is due for that, once all of its platform's are finished.
+    Due is a piece whose slot (less the platform's lead) has come and not passed, whose content is finished, that is not
+    posted, and that neither a pause, nor a restriction of its account, nor its account's full window, nor a missing
+    approval, nor the outcome of its post keeps back: refused for what it is, or a person's to judge. What the platform
+    refused for want of room is due again when there is room. A post that was begun is due until it is known what became
+    of it. A piece that its owner was not shown yet is due for that, once all of its platform's are finished.
     """
     now = clock.now()
     today = calendar.day_of(now)
@@ -48,7 +50,7 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
         if "all" in paused:
             return []
         rows = session.execute(
-            select(Piece, Account.approval, Effect.state, Effect.effect_id)
+            select(Piece, Account.approval, Effect)
             .join(Account, Account.account_id == Piece.account_id)
             .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
             .outerjoin(Effect, Effect.key == live_key())
@@ -60,8 +62,10 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             )
             .order_by(Piece.day, Piece.slot_at, Piece.piece_id)
         ).all()
-        waiting = parked(session, [effect_id for _, _, state, effect_id in rows if state == State.UNKNOWN])
-        ids = [piece.piece_id for piece, _, _, _ in rows]
+        waiting = parked(
+            session, [effect.effect_id for _, _, effect in rows if effect is not None and effect.state == State.UNKNOWN]
+        )
+        ids = [piece.piece_id for piece, _, _ in rows]
         made = {
             (piece_id, step): sha256
             for piece_id, step, sha256 in session.execute(
@@ -71,22 +75,33 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             )
         }
         asked = asked_about(session, ids)
-    unfinished = {(p.day, p.platform) for p, _, _, _ in rows if (p.piece_id, _FINISHED[p.kind]) not in made}
-    for piece, approval, state, effect_id in rows:
-        kept_back = {f"vendor:{piece.platform}", f"account:{piece.account_id}"} & paused
-        finished = (piece.piece_id, _FINISHED[piece.kind])
-        if kept_back or finished not in made or state in _OVER or effect_id in waiting:
-            continue
-        due = _open(piece.day, calendar, clock) and is_due(piece, now, policy)
-        if approval == REQUIRED:
+        unfinished = {(p.day, p.platform) for p, _, _ in rows if (p.piece_id, _FINISHED[p.kind]) not in made}
+        for piece, approval, effect in rows:
+            kept_back = {f"vendor:{piece.platform}", f"account:{piece.account_id}"} & paused
+            finished = (piece.piece_id, _FINISHED[piece.kind])
+            over = effect is not None and (was_refused(effect) or effect.effect_id in waiting)
+            if finished not in made or kept_back or over:
+                continue
             one = asked.get(piece.piece_id)
-            if is_shown(one, made[finished]):
-                due = due and one is not None and one.verdict == APPROVED
-            else:
+            if approval == REQUIRED and not is_shown(one, made[finished]):
                 due = (piece.day, piece.platform) not in unfinished or piece.slot_at <= now + _SHOWN_BEFORE
-        if due:
-            found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
+            else:
+                approved = approval != REQUIRED or (one is not None and one.verdict == APPROVED)
+                begun = effect is not None and effect.state in BEGUN
+                due = (
+                    approved
+                    and _open(piece.day, calendar, clock)
+                    and is_due(piece, now, policy)
+                    and (begun or _has_room(session, piece, now, policy, calendar))
+                )
+            if due:
+                found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
     return [DuePosts(day, platform, tuple(dict.fromkeys(pieces))) for (day, platform), pieces in found.items()]
+
+
+def _has_room(session: Session, piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar) -> bool:
+    """Whether its slot is still its own, and its account may use it."""
+    return now < last_moment(piece, policy, calendar) and refused_by(session, piece, now, policy=policy) is None
 
 
 def _open(day: date, calendar: BusinessCalendar, clock: Clock) -> bool:

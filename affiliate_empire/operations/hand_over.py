@@ -2,7 +2,7 @@
 
 A folder is handed over by one rename, after it was made whole out of sight; what was handed over is never touched
 again. From then on only the person knows whether it was posted: the effect stays open, holding its place in the
-account's window, until ``settle_hand_over`` brings their word, or until the day's posting window closes.
+account's window, until ``settle_hand_over`` brings their word, or until it is too late for its slot.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from affiliate_empire.effects.switches import paused_scopes
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account
+from affiliate_empire.ledger.tables import Account, AccountLimit
+from affiliate_empire.operations.account_limits import described
 from affiliate_empire.vault import Grants
 
 
@@ -16,8 +17,9 @@ def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
     """A row per account, by platform and age.
 
     ``account_id``, ``display_name``, ``niche`` (None for any), ``status``, ``paused`` (the reason of the pause that
-    holds it: its own, its platform's, or of all; None where it may post) and ``connected`` (whether there is a grant to
-    post with; a blog needs none).
+    holds it: its own, its platform's, or of all; None where it may post), ``connected`` (whether there is a grant to
+    post with; a blog needs none) and ``said`` (what its platform said last of how often it may post, and until when
+    that holds).
     """
     query = select(Account).order_by(Account.platform, Account.created_at, Account.account_id)
     pauses = paused_scopes(ledger=ledger)
@@ -27,6 +29,8 @@ def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
         return next((pauses[scope] for scope in scopes if scope in pauses), None)
 
     with ledger.begin() as session:
+        newest = select(AccountLimit).order_by(AccountLimit.observed_at)
+        said = {limit.account_id: described([limit])[0] for limit in session.scalars(newest)}
         return [
             {
                 "account_id": account.account_id,
@@ -35,6 +39,7 @@ def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
                 "status": account.status,
                 "paused": reason(account),
                 "connected": account.platform == "blog" or grants.is_connected(account.account_id),
+                "said": said.get(account.account_id, "").partition(": ")[2],
             }
             for account in session.scalars(query)
         ]

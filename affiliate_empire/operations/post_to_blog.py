@@ -16,6 +16,8 @@ from affiliate_empire.content.mdx import mdx_problems
 from affiliate_empire.content.post import Post, render_mdx
 from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger.tables import Account
+from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.operations.together import Together
@@ -62,6 +64,9 @@ class BlogPoster:
 
     def _publish(self, pages: Sequence[Page]) -> Sequence[str | VendorError]:
         return self._blog.publish(pages, at=self._clock.now().replace(microsecond=0))  # git keeps whole seconds
+
+    def seen_limit(self, account: Account) -> SeenLimit | None:
+        return None  # nobody counts but we
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from typing import Any
 from affiliate_empire.compliance import check_description
 from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.ledger.tables import Link
+from affiliate_empire.ledger.tables import Account, Link
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import InstagramFlags, affiliate_reel_flags
 from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.accounts import PerAccount
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, RouteClosed, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import ReplyLost, RouteClosed, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.instagram import (
     ContainerNotPublishable,
     InstagramClient,
@@ -79,6 +80,11 @@ class InstagramPoster:
         """Asks Instagram: an address cannot be made from an id."""
         return self._instagram.of(account_id).fetch_reel(remote_id).permalink
 
+    def seen_limit(self, account: Account) -> SeenLimit | None:
+        """The number of posts differs by account, and others may post there, too."""
+        limit = self._instagram.of(account.account_id).publishing_limit()
+        return SeenLimit("content_publishing_limit", limit.total, limit.used, limit.window)
+
 
 @dataclass(frozen=True)
 class _Upload:
@@ -133,7 +139,6 @@ class ReelAct:
 
     def prepare(self) -> dict[str, Any]:
         assert self._upload is not None and self._media is not None  # noqa: S101, PT018 - asked acts do not prepare
-        self._refuse_when_full()
         upload, media = self._upload, self._media
         reel = Reel(
             caption=upload.text.caption,
@@ -217,18 +222,6 @@ class ReelAct:
                 "Instagram published the Reel and does not list it yet; run again.", vendor=_VENDOR, code="PUBLISHED"
             )
         return StillUnknown(look_at)
-
-    def _refuse_when_full(self) -> None:
-        """Before a container is spent: the number of posts differs by account, and others may post there, too."""
-        limit = self._instagram.publishing_limit()
-        if limit.used >= limit.total:
-            raise QuotaExhausted(
-                f"Instagram lets this account post {limit.total} times in {limit.window}, and it has: "
-                "the next post may go out when the oldest is that old.",
-                vendor=_VENDOR,
-                code="content_publishing_limit",
-                resets_at=self._clock.now() + limit.window,
-            )
 
     def _receipt(self, handle: dict[str, Any], reel: PublishedReel) -> Receipt:
         return Receipt(

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 from affiliate_empire.compliance import check_description
 from affiliate_empire.effects import RESTORED, Act, Failed, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
+from affiliate_empire.ledger.tables import Account
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.hand_over import HandOver, Package, package_standing
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.policy import Policy
@@ -26,6 +28,8 @@ from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, RouteClosed, VendorError, VendorRefused
 from affiliate_empire.vendors.tiktok import UPLOAD_LIFE, PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
+
+_HOLDS = timedelta(hours=24)  # what creator_info answers is asked afresh before each post
 
 
 class TikTokPoster:
@@ -65,6 +69,16 @@ class TikTokPoster:
 
     def url(self, remote_id: str, account_id: str) -> str:
         return self._tiktok.of(account_id).url(remote_id)
+
+    def seen_limit(self, account: Account) -> SeenLimit | None:
+        """TikTok names no number: ``creator_info`` answers, or says that there is no room."""
+        if account.route != "direct":
+            return None
+        try:
+            creator = self._tiktok.of(account.account_id).fetch_creator_info()
+        except CredentialsRejected as error:
+            raise _of_route(error) from error
+        return SeenLimit("creator_info", None, None, _HOLDS, creator.longest_seconds)
 
 
 @dataclass(frozen=True)
@@ -147,9 +161,7 @@ class TikTokAct:
             else:
                 upload = self._tiktok.start_draft(size)
         except CredentialsRejected as error:
-            if error.code != "scope_not_authorized":
-                raise
-            raise RouteClosed(str(error), vendor=error.vendor, code=error.code) from error
+            raise _of_route(error) from error
         self._received = 0
         return {
             "publish_id": upload.publish_id,
@@ -227,7 +239,8 @@ class TikTokAct:
                 raise
             return StillUnknown(look_at)
         if status.status == "FAILED":
-            return Failed(self._tiktok.failure(status.fail_reason))
+            failure = self._tiktok.failure(status.fail_reason)
+            return Failed(failure) if isinstance(failure, VendorRefused) else Gone()
         if status.status == "PROCESSING_UPLOAD":
             if status.uploaded_bytes is None:
                 return StillUnknown(look_at)
@@ -256,3 +269,10 @@ class TikTokAct:
                 "published_at": at.isoformat(),
             },
         )
+
+
+def _of_route(error: CredentialsRejected) -> CredentialsRejected:
+    """A missing scope closes the route that needs it, not the account."""
+    if error.code != "scope_not_authorized":
+        return error
+    return RouteClosed(str(error), vendor=error.vendor, code=error.code)

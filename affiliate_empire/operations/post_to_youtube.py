@@ -16,8 +16,9 @@ from typing import Any
 from affiliate_empire.compliance import check_description
 from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, StillUnknown, Verdict
 from affiliate_empire.kernel.clock import Clock
-from affiliate_empire.ledger.tables import Link
+from affiliate_empire.ledger.tables import Account, Link
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.flags import VideoFlags, affiliate_video_flags
@@ -53,6 +54,9 @@ class YouTubePoster:
 
     def url(self, remote_id: str, account_id: str) -> str:
         return self._youtube.of(account_id).url(remote_id)
+
+    def seen_limit(self, account: Account) -> SeenLimit | None:
+        return None  # it says so only by refusing
 
 
 @dataclass(frozen=True)

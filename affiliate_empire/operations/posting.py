@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from affiliate_empire.content.script import Script
 from affiliate_empire.effects import Act
 from affiliate_empire.ledger.tables import Account, Artifact, Link, Piece, Product
+from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.errors import PieceRejected
 
 
@@ -24,7 +25,7 @@ class Material:
     Attributes:
         hub_url: the account's hub page, ``https://…/h/{handle}``.
         link_url: the piece's tracking link, ``https://…/r/{code}``.
-        closes_at: when the day's posting window closes: from then on it is not posted any more.
+        closes_at: when it is too late for its slot: from then on it is not posted any more.
         artifacts: what was made for the piece, by step; only what exists.
     """
 
@@ -97,6 +98,14 @@ class Poster(Protocol):
 
     def url(self, remote_id: str, account_id: str) -> str:
         """Where a post of an account is seen."""
+
+    def seen_limit(self, account: Account) -> SeenLimit | None:
+        """How often the platform lets an account post, by its own word; None where it cannot be asked.
+
+        Raises:
+            QuotaExhausted: not now.
+            VendorRefused, VendorUnavailable: as for every call.
+        """
 
 
 def refuse_undisclosed(reasons: list[str]) -> None:

@@ -19,30 +19,33 @@ from affiliate_empire.effects import (
     EffectInProgress,
     EffectKind,
     EffectParked,
-    EffectRefused,
     Effects,
     FingerprintConflict,
     Intent,
     NotApproved,
     OpenEffect,
     Paused,
-    Quota,
     QuotaRefused,
     ReadOnly,
     State,
     WindowClosed,
+    switches,
 )
+from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
-from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Product, Publication
+from affiliate_empire.operations.account_limits import keep_refusal, keep_seen, quota_of, refused_by
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.approvals import REQUIRED, consent_to, show_to_owner
 from affiliate_empire.operations.check_offer import refuse_changed_offer
-from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.errors import NotDue, PieceRejected, SlotPassed
 from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Composed, Material, Poster
+from affiliate_empire.operations.remedies import Remedy, remedy_of
+from affiliate_empire.operations.strikes import refuse_struck_content
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.approval import shown
 from affiliate_empire.vendors.accounts import NotConnected
@@ -51,18 +54,22 @@ from affiliate_empire.vendors.errors import (
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
+    VendorError,
     VendorRefused,
 )
 from affiliate_empire.vendors.impact import ImpactClient
 
 OPERATION = "publish"
-_MAY_HAVE_HAPPENED = (State.PREPARED, State.COMMITTING, State.UNKNOWN)  # then its handle is asked, whatever the hour
+MAY_HAVE_HAPPENED = (State.PREPARED, State.COMMITTING, State.UNKNOWN)  # then its handle is asked, whatever the hour
+BEGUN = (State.CLAIMED, *MAY_HAVE_HAPPENED)
 # One account's trouble, or one post's: the others go on, and the step says so once instead of failing at every look.
 HOLDING = (
     Paused,
+    SlotPassed,
     NotApproved,
     NotConnected,
     AccountRestricted,
+    CredentialsRejected,
     EffectInProgress,
     EffectParked,
     FingerprintConflict,
@@ -74,13 +81,15 @@ HOLDING = (
 _OF_THE_ACCOUNT = (AccountRestricted, CredentialsRejected, QuotaExhausted)
 
 
-class NotDue(EmpireError):
-    """The piece's slot is further ahead than its platform takes posts in advance."""
-
-
 def is_due(piece: Piece, now: datetime, policy: Policy) -> bool:
     """Whether a piece may be handed to its platform: at its slot, or the platform's lead before it."""
     return now >= piece.slot_at - policy.posting(piece.platform).lead
+
+
+def last_moment(piece: Piece, policy: Policy, calendar: BusinessCalendar) -> datetime:
+    """When it is too late for a piece's slot: the platform's tolerance after it, or the close of its day's window."""
+    closes = calendar.posting_window(piece.day)[1]
+    return min(closes, piece.slot_at + policy.posting(piece.platform).tolerance)
 
 
 def publish_piece(
@@ -97,8 +106,8 @@ def publish_piece(
 ) -> Publication:
     """Publish a piece, unless it is published; returns its publication.
 
-    It goes out at its slot, or the platform's lead before it where the platform can hold it back until then. After the
-    day's posting window nothing is sent.
+    It goes out at its slot, or the platform's lead before it where the platform can hold it back until then. Later than
+    the platform's tolerance after its slot, or after the day's posting window, nothing is sent.
 
     Args:
         posters: by platform.
@@ -106,11 +115,13 @@ def publish_piece(
 
     Raises:
         NotDue: too early; come back at its slot.
-        WindowClosed: too late; it is never made up for.
+        SlotPassed: too late for its slot; ``move_passed_slots`` gives it another one of its day, or none.
+        WindowClosed: too late for its day; it is never made up for.
         PieceRejected: what would go out does not disclose, cites a price that is none any more, or its product cannot
             be bought; or its content is missing; or its platform or network refused exactly this, now or earlier.
         AccountRestricted, CredentialsRejected: the platform does not let the account post; it is paused by now.
-        QuotaExhausted: the platform takes no more posts of the account for now.
+        QuotaExhausted: the platform takes no more posts of the account for now; until when is kept, and
+        QuotaRefused: is raised until then, and when the account's window is full by our own count.
         NotApproved: its owner has not approved exactly what would go out; by now the owner was told.
         EffectError, VendorUnavailable: as ``Effects.perform``.
     """
@@ -125,16 +136,23 @@ def publish_piece(
         if earlier is not None and earlier.state == State.SETTLED:
             # Killed after the post was settled and before it was recorded.
             return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, piece, posters))
-    _, closes = calendar.posting_window(piece.day)
-    if earlier is None or earlier.state not in _MAY_HAVE_HAPPENED:
-        _refuse_outside_window(piece, clock.now(), closes, policy)
+    closes = last_moment(piece, policy, calendar)
+    begun = earlier is not None and earlier.state in MAY_HAVE_HAPPENED
+    if not begun:
+        refuse_outside_window(piece, clock.now(), policy, calendar)
     if effects.read_only:
         raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
+    if not begun:
+        # Before anything is asked of anybody: the claim checks again, when others may have come first.
+        with ledger.begin() as session:
+            switches.check(session, piece.platform, piece.account_id)
+            refuse_struck_content(session, piece)
+            if (full := refused_by(session, piece, clock.now(), policy=policy)) is not None:
+                raise full
     refuse_changed_offer(piece, ledger=ledger)
     composed, shows = _compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)
     if account.approval == REQUIRED:
         show_to_owner(piece.day, [shows], ledger=ledger, at=clock.now())
-    rule = policy.posting(piece.platform)
     intent = Intent(
         key=_key(piece),
         kind=EffectKind.AT_MOST_ONCE,
@@ -146,21 +164,26 @@ def publish_piece(
         account_id=piece.account_id,
         niche=piece.niche,
         deadline_at=closes,
-        quota=Quota(rule.quota, rule.limit, rule.window, max(piece.slot_at, clock.now())),
+        quota=quota_of(piece, clock.now(), policy),
         trace=composed.trace,
         consent=consent_to(shows),
     )
-    if earlier is not None and _was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
+    if earlier is not None and was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
         raise PieceRejected(earlier.error or f"{piece.platform} refused it before.")
     try:
+        if not begun and (seen := posters[piece.platform].seen_limit(account)) is not None:
+            keep_seen(piece.account_id, seen, ledger=ledger, at=clock.now(), policy=policy)
         receipt = effects.perform(intent, composed.act)
-    except (AccountRestricted, CredentialsRejected) as refusal:
-        hold_account(piece.account_id, refusal, ledger=ledger, at=clock.now())
+    except (VendorError, EffectError) as error:
+        if isinstance(error, AccountRestricted | CredentialsRejected):
+            hold_account(piece.account_id, error, ledger=ledger, at=clock.now())
+        elif isinstance(error, QuotaExhausted):
+            keep_refusal(piece.account_id, error, ledger=ledger, at=clock.now(), policy=policy)
+        elif isinstance(error, FingerprintConflict):
+            _tell_of_conflict(piece, error, ledger, clock.now())
+        elif remedy_of(error) is Remedy.REJECT and not isinstance(error, WindowClosed):
+            raise PieceRejected(str(error)) from error
         raise
-    except QuotaExhausted:
-        raise
-    except (VendorRefused, EffectRefused) as refusal:
-        raise PieceRejected(str(refusal)) from refusal
     with ledger.begin() as session:
         return _record(session, piece, receipt.effect_id, receipt.remote_id, receipt.result)
 
@@ -187,8 +210,7 @@ def ask_for_approvals(
     Raises:
         VendorUnavailable: as ``make_link``'s; and what concerns the whole account or network.
     """
-    closes = calendar.posting_window(day)[1]
-    if effects.read_only or clock.now() >= closes:
+    if effects.read_only or clock.now() >= calendar.posting_window(day)[1]:
         return
     query = (
         select(Piece, Account, Product)
@@ -209,6 +231,7 @@ def ask_for_approvals(
     composed = []
     for piece, account, product in rows:
         try:
+            closes = last_moment(piece, policy, calendar)
             composed.append(_compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)[1])
         except PieceRejected:
             continue
@@ -316,13 +339,20 @@ def _publication_id(piece: Piece) -> str:
     return derived_id("pb", piece.piece_id, piece.account_id)
 
 
-def _refuse_outside_window(piece: Piece, now: datetime, closes: datetime, policy: Policy) -> None:
-    if piece.status != "planned":
-        raise PieceRejected(f"The piece is {piece.status}: {piece.reason or 'no reason given'}")
+def refuse_outside_window(piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar) -> None:
+    """Raise when a piece is out of its day, its slot is ahead or has passed, or its day's window has closed."""
+    closes = calendar.posting_window(piece.day)[1]
     if now >= closes:
         raise WindowClosed(
             f"{piece.piece_id} was not posted: the posting window of {piece.day} closed at {closes:%Y-%m-%d %H:%M} UTC "
             "and is never made up for."
+        )
+    if piece.status != "planned":
+        raise PieceRejected(f"The piece is {piece.status}: {piece.reason or 'no reason given'}")
+    if now >= last_moment(piece, policy, calendar):
+        raise SlotPassed(
+            f"{piece.piece_id} was not posted: its slot at {piece.slot_at:%Y-%m-%d %H:%M} UTC has passed; the next "
+            "publishing run gives it a free slot of its day, or none."
         )
     if not is_due(piece, now, policy):
         raise NotDue(
@@ -330,9 +360,17 @@ def _refuse_outside_window(piece: Piece, now: datetime, closes: datetime, policy
         )
 
 
-def _was_refused(effect: Effect) -> bool:
+def was_refused(effect: Effect) -> bool:
     """Whether the platform refused the post itself; a full window is no word on it."""
     return effect.state == State.REFUSED and (effect.result or {}).get("refused") != "quota"
+
+
+def _tell_of_conflict(piece: Piece, error: FingerprintConflict, ledger: Ledger, at: datetime) -> None:
+    """A person must look: what was made anew may be out already as it was before."""
+    raise_alert(
+        "conflict", piece.piece_id, severity="high", subject=f"{piece.platform}: made anew and perhaps posted",
+        message=str(error), at=at, ledger=ledger,
+    )  # fmt: skip
 
 
 def _came_to(effect: Effect, piece: Piece, posters: Mapping[str, Poster]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from affiliate_empire.ledger.tables import (
     Strategy,
 )
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.account_limits import limits_in_force, live_limits
 from affiliate_empire.operations.outcomes import product_name
 from affiliate_empire.operations.snapshots import keep_snapshot
 from affiliate_empire.operations.sync_trends import load_niches_on_test
@@ -119,6 +120,7 @@ def record_plan(
             clips=clips,
             clip_providers=clip_providers,
             closed=closed,
+            now=now,
             not_before=now if now >= opens else None,
             on_test=on_test,
         )
@@ -158,6 +160,7 @@ def decide(
     clips: int,
     clip_providers: Sequence[str],
     closed: Mapping[str, str] | None,
+    now: datetime,
     not_before: datetime | None,
     on_test: Sequence[str] = (),
     standing: Sequence[Piece] = (),
@@ -167,6 +170,7 @@ def decide(
     Args:
         slate: pieces asked for by platform, beside those that stand.
         room: what the new pieces may cost together.
+        now: business time: what platforms said of accounts and still holds lowers their caps.
         not_before: no slot before this instant.
         standing: the day's pieces that stay: their slots, products and niches are taken.
     """
@@ -191,6 +195,7 @@ def decide(
             posting={platform: policy.posting(platform) for platform in slate},
             prompts=_prompts(session, kinds),
             past_posts=past,
+            live=live_limits(limits_in_force(session, now)),
             closed=closed or {},
             not_before=not_before,
             on_test=on_test,

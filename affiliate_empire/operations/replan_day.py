@@ -1,8 +1,8 @@
 """Decides anew what is left of a planned day, once per cause: an explicit act, never a side effect of materializing.
 
 It takes an account's open pieces out of the day and plans the slots that are left on its platform's active accounts.
-No content moves to another account: the new pieces are new content, with products that the day does not have yet. What
-is posted, or begun, or at most an hour ahead, stays as it is, and so does every other platform's part of the day.
+No content moves to another account: the new pieces are new content, about products that the day did not have before.
+What is posted, or begun, or at most an hour ahead, stays as it is, and so does every other platform's part of the day.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def replan_day(
             if piece.status == "planned":
                 room = room.less(*_promised(session, piece, policy, clips, clip_providers), piece.niche)
         stand = sum(piece.platform == platform and piece.status == "planned" for piece in standing)
-        used = {piece.product_id for piece in standing} | {product_name(piece.facts).casefold() for piece in standing}
+        # What the account was to post goes to no other account either, not even as other content about its products.
+        barred = [*standing, *taken_out]
+        used = {piece.product_id for piece in barred} | {product_name(piece.facts).casefold() for piece in barred}
         free = ~(ranked["product_id"].isin(used) | ranked["title"].str.casefold().isin(used))
         decided = decide(
             session,
@@ -133,6 +135,7 @@ def replan_day(
             clips=clips,
             clip_providers=clip_providers,
             closed=closed,
+            now=now,
             not_before=now + UNTOUCHED,
             standing=standing,
         )

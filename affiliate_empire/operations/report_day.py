@@ -16,6 +16,7 @@ from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.files import save_whole
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click, Effect, Link, RejectedRow
+from affiliate_empire.operations.account_limits import described, limits_in_force
 from affiliate_empire.operations.alerts import load_alerts
 from affiliate_empire.operations.approvals import approvals_of
 from affiliate_empire.operations.decide_strategy import load_decision, load_strategy
@@ -76,6 +77,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
                 .order_by(Effect.key)
             )
         ]
+        full = described(each for each in limits_in_force(session, as_of) if each.posts == 0 or each.unseen)
     mine = every["piece_id"].isin(set(outcomes["piece_id"]))
     first_seen = pd.to_datetime(every["first_observed_at"], utc=True)
     orphans = every["piece_id"].isna() & (first_seen >= pd.Timestamp(start)) & (first_seen < pd.Timestamp(end))
@@ -103,7 +105,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
         lineage=_largest(every[mine], ledger, until),
         rejected_rows=rejected,
         parked=parked,
-        paused=pauses_in_words(ledger=ledger),
+        paused=[*pauses_in_words(ledger=ledger), *full],
         approvals=approvals_of(day, ledger=ledger, as_of=until),
         alerts=load_alerts(start, min(end, until), ledger=ledger),
     )

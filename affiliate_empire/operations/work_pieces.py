@@ -16,7 +16,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from affiliate_empire.effects import State, WindowClosed
 from affiliate_empire.kernel.errors import EmpireError
@@ -25,6 +25,7 @@ from affiliate_empire.ledger.tables import Effect, Piece
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import PATIENT, Patience
 from affiliate_empire.operations.publish_piece import OPERATION
+from affiliate_empire.operations.remedies import in_words, is_in_words
 from affiliate_empire.operations.together import Together
 
 
@@ -32,8 +33,9 @@ from affiliate_empire.operations.together import Together
 class PiecesWorked:
     """What a step did. ``quarantined`` maps a piece to its reason and holds those of earlier runs of the step too.
 
-    ``missed`` are pieces whose window had closed: nothing is wrong with them, and nothing is made up for. ``held`` maps
-    a piece that waits for its account, or for its owner, to the reason: the next run works it again.
+    ``missed`` are pieces that are too late for their day: nothing is wrong with them, and nothing is made up for.
+    ``held`` maps a piece that waits for its account, or for its owner, to the remedy and the reason: the next run works
+    it again.
     """
 
     step: str
@@ -104,9 +106,11 @@ def work_pieces(
     for piece in pieces:
         if piece.status == "quarantined" and (piece.reason or "").startswith(f"{step}: "):
             worked.quarantined[piece.piece_id] = (piece.reason or "").removeprefix(f"{step}: ")
-    usable = [piece.piece_id for piece in pieces if piece.status != "quarantined"]
+    worked.missed += [piece.piece_id for piece in pieces if piece.status == "expired"]
+    usable = [piece.piece_id for piece in pieces if piece.status == "planned"]
     worked.made += [piece_id for piece_id in usable if piece_id in final]
     waiting = [piece_id for piece_id in usable if piece_id not in final]
+    reasons = {piece.piece_id: piece.reason or "" for piece in pieces}
     failure: BaseException | None = None
     failed = threading.Event()
     of_the_piece: tuple[type[EmpireError], ...] = (PieceRejected, WindowClosed, *holding)
@@ -134,14 +138,19 @@ def work_pieces(
             piece_id, error = futures[future], future.exception()
             if error is None:
                 worked.made += [piece_id] if future.result() else []
+                if is_in_words(reasons[piece_id]):
+                    _say_of(piece_id, None, ledger)
             elif isinstance(error, PieceRejected):
                 worked.quarantined[piece_id] = str(error)
                 _quarantine(piece_id, f"{step}: {error}", ledger)
             elif isinstance(error, WindowClosed):
                 worked.missed.append(piece_id)
             elif isinstance(error, holding):
-                worked.held[piece_id] = str(error)
+                worked.held[piece_id] = in_words(error)
+                _say_of(piece_id, worked.held[piece_id], ledger)
             else:
+                if isinstance(error, EmpireError):
+                    _say_of(piece_id, in_words(error), ledger)
                 failure = failure or error
     if failure is not None:
         raise failure
@@ -153,3 +162,11 @@ def _quarantine(piece_id: str, reason: str, ledger: Ledger) -> None:
     with ledger.begin() as session:
         piece = session.get_one(Piece, piece_id)
         piece.status, piece.reason = "quarantined", reason
+
+
+def _say_of(piece_id: str, reason: str | None, ledger: Ledger) -> None:
+    """Keep why a piece is not further, for the day's report; what is out of the day has its own reason."""
+    with ledger.begin() as session:
+        session.execute(
+            update(Piece).where(Piece.piece_id == piece_id, Piece.status == "planned").values(reason=reason)
+        )

@@ -8,13 +8,14 @@ from affiliate_empire.planning.costs import CostPart, PieceCost, against_the_pla
 from affiliate_empire.planning.facts import product_facts
 from affiliate_empire.planning.frames import ContentPlan, PlannedPieces
 from affiliate_empire.planning.plan import PLATFORM_KINDS, DayCaps, PlanDecision, plan_day
-from affiliate_empire.planning.slots import choose_slots
+from affiliate_empire.planning.slots import LiveLimit, choose_slots
 
 __all__ = [
     "PLATFORM_KINDS",
     "ContentPlan",
     "CostPart",
     "DayCaps",
+    "LiveLimit",
     "PieceCost",
     "PlanDecision",
     "PlannedPieces",

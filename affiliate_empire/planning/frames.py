@@ -21,6 +21,9 @@ class PlannedPieces(pa.DataFrameModel):
     arm: Series[str] = pa.Field(isin=["exploit", "explore"])
     propensity: Series[float] = pa.Field(gt=0, le=1, description="probability that this slot got this prompt version")
     max_cost_micros: Series[int] = pa.Field(ge=0, description="upper bound of making it, US dollars")
+    expected_profit_micros: Series[int] = pa.Field(
+        description="what it should earn, less what it should cost, US dollars"
+    )
 
     class Config:
         strict = True
@@ -47,6 +50,9 @@ class ContentPlan(pa.DataFrameModel):
     arm: Series[str] = pa.Field(isin=["exploit", "explore"], description="chosen for what is known, or to learn")
     propensity: Series[float] = pa.Field(gt=0, le=1, description="probability that this slot got this prompt version")
     max_cost_micros: Series[int] = pa.Field(ge=0, description="upper bound of making it, US dollars")
+    expected_profit_micros: Series[pd.Int64Dtype] = pa.Field(
+        nullable=True, description="what it should earn, less what it should cost: who goes first when room is short"
+    )
     facts: Series[str] = pa.Field(description="the product's facts when planned, F1…, as JSON: what a script may cite")
     strategy_id: Series[str] = pa.Field(description="the strategy in force when the day began")
     ranking_snapshot_id: Series[str] = pa.Field(description="the ranking it was chosen from")

@@ -33,7 +33,7 @@ from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.planning.costs import PieceCost
 from affiliate_empire.planning.frames import PIECE_COLUMNS, PlannedPieces
-from affiliate_empire.planning.slots import choose_slots
+from affiliate_empire.planning.slots import LiveLimit, choose_slots
 from affiliate_empire.policy import PostingRule
 
 PLATFORM_KINDS = {"youtube": "video", "tiktok": "video", "instagram": "video", "blog": "post"}
@@ -49,6 +49,7 @@ class DayCaps:
         costs: what a piece costs, by kind.
         posting: posting rule by platform.
         past_posts: instants at which an account posts or posted outside this plan, by account.
+        live: what a platform said of an account, by account; it only lowers the posting rule.
         prompts: active prompt versions, by kind.
         closed: platforms that cannot be posted on, with the reason.
         not_before: slots before this instant are gone; None when the plan is made before the posting window.
@@ -63,6 +64,7 @@ class DayCaps:
     posting: Mapping[str, PostingRule]
     prompts: Mapping[str, Sequence[str]]
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    live: Mapping[str, Sequence[LiveLimit]] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)
     not_before: datetime | None = None
     on_test: Sequence[str] = ()
@@ -143,6 +145,8 @@ def plan_day(
                     "arm": arm,
                     "propensity": probabilities[kind][version],
                     "max_cost_micros": caps.costs[kind].max_micros,
+                    # The score is what a piece about the product should earn, in dollars.
+                    "expected_profit_micros": round(product["weighted"] * 1e6) - caps.costs[kind].usual_micros,
                 }
             )
     pieces = pd.DataFrame(rows, columns=PIECE_COLUMNS).sort_values(["slot_at", "account_id"], ignore_index=True)
@@ -183,7 +187,7 @@ def _demands(
             continue
         mine = [account for account in accounts if account["platform"] == platform and account["status"] == "active"]
         offers: list[list[_Demand]] = []
-        why = "" if mine else "account"
+        why, said = "" if mine else "account", ""
         for account in sorted(mine, key=lambda a: str(a["account_id"])):
             choice = choose_slots(
                 caps.posting[platform],
@@ -192,8 +196,9 @@ def _demands(
                 wanted=asked,
                 past=caps.past_posts.get(account["account_id"], ()),
                 not_before=caps.not_before,
+                live=caps.live.get(account["account_id"], ()),
             )
-            why = why or choice.bound
+            why, said = why or choice.bound, said or choice.said
             kind = PLATFORM_KINDS[platform]
             offers.append(
                 [_Demand(kind, platform, account["account_id"], account["niche"], slot) for slot in choice.slots]
@@ -204,7 +209,8 @@ def _demands(
                 "account": "no active account takes them",
                 "quota": f"an account may post {caps.posting[platform].limit} in "
                 f"{caps.posting[platform].window / timedelta(hours=1):.0f} hours",
-                "spacing": "posts must stand further apart",
+                "live": f"the platform lets its accounts post less now ({said.rstrip('.')})",
+                "spacing": f"posts stand {caps.posting[platform].spacing / timedelta(minutes=1):g} minutes apart",
                 "passed": "the other slots have passed",
                 "slots": "the platform has no more preferred hours",
             }[why]
@@ -270,7 +276,7 @@ def _with_products(
     weighted = eligible.assign(weighted=eligible["score"].to_numpy() * factors).sort_values(
         ["weighted", "product_id"], ascending=[False, True]
     )
-    candidates = weighted[["product_id", "niche", "title"]].to_dict("records")
+    candidates = weighted[["product_id", "niche", "title", "weighted"]].to_dict("records")
     standing = caps.standing
     total = len(demands) + len(standing)
     niches = int(weighted["niche"].nunique())

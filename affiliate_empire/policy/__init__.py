@@ -7,7 +7,8 @@ does their arithmetic. Code elsewhere holds none of them.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -29,7 +30,19 @@ class PostingRule:
     window: timedelta
     spacing: timedelta
     lead: timedelta
+    tolerance: timedelta
     slots: tuple[time, ...]
+
+    def impossible(self) -> str:
+        """Why so many posts so far apart can never be made, with the arithmetic; empty when they can."""
+        if self.limit * self.spacing <= self.window:
+            return ""
+        hour = timedelta(hours=1)
+        return (
+            f"{self.limit} × {self.spacing / hour:g} h = {self.limit * self.spacing / hour:g} h does not fit in "
+            f"{self.window / hour:g} h: at most {self.window // self.spacing} posts do, or "
+            f"{self.window / self.limit // timedelta(minutes=1)} minutes between them"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class Policy:
     disclosures: dict[str, Any]
     trends: dict[str, Any]
     credentials: dict[str, Any]
+    owner: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # stricter posting rules, by platform
 
     @property
     def price_version(self) -> str:
@@ -212,16 +226,48 @@ class Policy:
 
     # ------------------------------------------------------------ platforms and networks
     def posting(self, platform: str) -> PostingRule:
-        """Posting rule of a platform."""
-        rule = _find(self.platforms["posting"], "posting rule", platform=platform)
-        return PostingRule(
-            quota=rule["quota"],
-            limit=rule["limit"],
-            window=timedelta(hours=rule["window_hours"]),
-            spacing=timedelta(minutes=rule["spacing_minutes"]),
-            lead=timedelta(minutes=rule["lead_minutes"]),
-            slots=tuple(time.fromisoformat(text) for text in rule["slots"]),
+        """Posting rule of a platform, with the owner's stricter wishes.
+
+        Raises:
+            Misconfigured: there is none, or its timetable cannot be.
+        """
+        entry = _find(self.platforms["posting"], "posting rule", platform=platform)
+        wishes = self.owner.get(platform, {})
+        rule = PostingRule(
+            quota=entry["quota"],
+            limit=wishes.get("limit", entry["limit"]),
+            window=timedelta(hours=entry["window_hours"]),
+            spacing=timedelta(minutes=wishes.get("spacing_minutes", entry["spacing_minutes"])),
+            lead=timedelta(minutes=entry["lead_minutes"]),
+            tolerance=timedelta(minutes=entry["tolerance_minutes"]),
+            slots=tuple(time.fromisoformat(text) for text in entry["slots"]),
         )
+        if why := rule.impossible():
+            raise Misconfigured(f"{platform} has no possible timetable: {why}.")
+        return rule
+
+    def for_owner(self, wishes: Mapping[str, Mapping[str, int]]) -> Policy:
+        """This policy with the owner's own posting rules, by platform: ``limit`` and ``spacing_minutes``.
+
+        Raises:
+            Misconfigured: a wish is less strict than the platform's rule, or makes its timetable impossible.
+        """
+        for platform, wish in wishes.items():
+            rule = self.posting(platform)
+            if wish.get("limit", 0) > rule.limit:
+                raise Misconfigured(
+                    f"an account of {platform} may post {rule.limit} times in {rule.window / timedelta(hours=1):g} h, "
+                    f"and {wish['limit']} are wished for: it may only be fewer"
+                )
+            if "spacing_minutes" in wish and timedelta(minutes=wish["spacing_minutes"]) < rule.spacing:
+                raise Misconfigured(
+                    f"posts of {platform} stand at least {rule.spacing // timedelta(minutes=1)} minutes apart, and "
+                    f"{wish['spacing_minutes']} are wished for: it may only be more"
+                )
+        stricter = replace(self, owner={platform: dict(wish) for platform, wish in wishes.items()})
+        for platform in wishes:
+            stricter.posting(platform)
+        return stricter
 
     @property
     def full_slate(self) -> dict[str, int]:

@@ -49,7 +49,7 @@ class DailyReport:
         lineage: one dollar followed back (``operations.trace_lineage.trace_conversion``); None without a sale.
         rejected_rows: rows of the day's feeds that could not be used, by reason.
         parked: effects whose outcome is unknown, as sentences.
-        paused: what is paused now, as sentences.
+        paused: what is paused now, and whose window its platform says is full, as sentences.
         approvals: by piece whose owner was asked: ``approved``, ``rejected`` or ``waiting``.
         alerts: what was raised on the day (``operations.alerts.ALERT_COLUMNS``).
     """
@@ -86,6 +86,9 @@ def _context(report: DailyReport) -> dict[str, Any]:
     spent = int(report.costs["cost_micros"].sum())
     posted = outcomes[outcomes["published_at"].notna()]
     quarantined = outcomes[outcomes["status"] == "quarantined"]
+    held = outcomes[
+        outcomes["published_at"].isna() & outcomes["reason"].notna() & (outcomes["status"] != "quarantined")
+    ]
     by_prompt = roi_by(outcomes, "prompt_version")
     states = _states(mine)
     return {
@@ -144,6 +147,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
         if report.decision is None
         else dict(report.decision) | {"rows": report.decision["decisions"].to_dict("records")},
         "quarantined": quarantined[["piece_id", "product", "platform", "reason"]].to_dict("records"),
+        "held": held[["piece_id", "product", "platform", "status", "reason"]].to_dict("records"),
         "lineage": report.lineage,
         "rejected_rows": dict(sorted(report.rejected_rows.items(), key=lambda item: -item[1])),
         "parked": [*report.paused, *report.parked],

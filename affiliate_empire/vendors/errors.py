@@ -86,10 +86,17 @@ class AccountRestricted(VendorRefused):
 
 
 class QuotaExhausted(VendorRefused):
-    """The account's window at the vendor is full."""
+    """The account's window at the vendor is full; ``of_client``: that of our client there, so of all its accounts."""
 
     def __init__(
-        self, message: str, *, vendor: str, code: str | None = None, resets_at: datetime | None = None
+        self,
+        message: str,
+        *,
+        vendor: str,
+        code: str | None = None,
+        resets_at: datetime | None = None,
+        of_client: bool = False,
     ) -> None:
         super().__init__(message, vendor=vendor, code=code)
         self.resets_at = resets_at
+        self.of_client = of_client

@@ -45,6 +45,7 @@ _QUOTA = {
     "them there",
     "reached_active_user_cap": "the client's active creators of 24 hours are used up",
 }
+_FAULT_OF_ITS_OWN = "internal"
 _BANNED = "spam_risk_user_banned_from_posting"
 _OF_ROUTE = ("unaudited_client_can_only_post_to_private_accounts", "privacy_level_option_mismatch")
 _REMEDIES = {  # of the account, or of its token: the same post may be sent when that is done
@@ -52,6 +53,8 @@ _REMEDIES = {  # of the account, or of its token: the same post may be sent when
     "it audited at developers.tiktok.com, or take another route",
     "privacy_level_option_mismatch": "the account does not offer this audience: make it public in TikTok's settings, "
     "or take another route",
+    "url_ownership_unverified": "the address of the media store is not verified for the client: verify it at "
+    "developers.tiktok.com",
     "scope_not_authorized": "the grant lacks a scope (video.publish, video.upload, video.list): connect the account "
     "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
     "access_token_invalid": "the access token is rejected: put a new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
@@ -258,10 +261,21 @@ class TikTokClient:
             post_id=str(posts[0]) if posts else None,
         )
 
-    def failure(self, reason: str | None) -> VendorRefused:
-        """The error of a publish whose status is FAILED: it was not published, and will not be."""
+    def failure(self, reason: str | None) -> VendorRefused | VendorUnavailable:
+        """The error of a publish whose status is FAILED: it was not published, and will not be.
+
+        ``VendorUnavailable`` where TikTok names a fault of its own: the same video may be published anew.
+        """
         if reason in _QUOTA:
             return self._quota(reason)
+        if reason == _BANNED:
+            return _banned(reason)
+        if reason == _FAULT_OF_ITS_OWN:
+            return VendorUnavailable(
+                f"TikTok did not publish the video for a fault of its own ({reason}); try again later.",
+                vendor=_VENDOR,
+                code=reason,
+            )
         return VendorRefused(
             f"TikTok did not publish the video ({reason or 'no reason given'}): look at the video, then make it anew.",
             vendor=_VENDOR,
@@ -346,11 +360,7 @@ class TikTokClient:
                 f"TikTok is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
             )
         if code == _BANNED:
-            return AccountRestricted(
-                f"TikTok has banned the account from posting ({code}): open TikTok and look at its account status.",
-                vendor=_VENDOR,
-                code=code,
-            )
+            return _banned(code)
         if code in _REMEDIES:
             kind = RouteClosed if code in _OF_ROUTE else CredentialsRejected
             return kind(f"TikTok refused the call ({code}): {_REMEDIES[code]}.", vendor=_VENDOR, code=code)
@@ -364,6 +374,7 @@ class TikTokClient:
             vendor=_VENDOR,
             code=code,
             resets_at=resets_at,
+            of_client=code == "reached_active_user_cap",
         )
 
 
@@ -431,6 +442,14 @@ class TikTokOAuth:
 def is_publish_id(remote_id: str) -> bool:
     """Whether an id is that of a publish (``v_pub_file~…``, ``v_inbox_file~…``) and not yet that of a post."""
     return remote_id.startswith("v_")
+
+
+def _banned(code: str) -> AccountRestricted:
+    return AccountRestricted(
+        f"TikTok has banned the account from posting ({code}): open TikTok and look at its account status.",
+        vendor=_VENDOR,
+        code=code,
+    )
 
 
 def _refusal(code: str) -> str:

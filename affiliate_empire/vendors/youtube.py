@@ -55,6 +55,8 @@ _QUOTA_ZONE = ZoneInfo("America/Los_Angeles")  # the project's quotas reset at m
 
 _DAY_QUOTA = frozenset({"quotaExceeded", "dailyLimitExceeded"})
 _RESTRICTED = frozenset({"authenticatedUserAccountSuspended", "authenticatedUserAccountClosed"})
+# Who asks, not what: another grant, or a channel of its own, may send the same.
+_OF_GRANT = frozenset({"forbidden", "insufficientPermissions", "youtubeSignupRequired"})
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
 
@@ -315,7 +317,15 @@ class YouTubeClient:
             content=path.read_bytes(),
         )
         if response.status_code != 200:
-            raise self._error(response)
+            error = self._error(response)
+            if isinstance(error, CredentialsRejected) and error.code == "forbidden":
+                # Of a cover it is the channel's or the video's fault, not the grant's: the upload went through with it.
+                raise VendorRefused(
+                    "YouTube does not let this channel set the cover of this video (forbidden).",
+                    vendor=_VENDOR,
+                    code=error.code,
+                )
+            raise error
 
     # ------------------------------------------------------------------ taking down
     def delete(self, video_id: str) -> None:
@@ -487,6 +497,7 @@ class YouTubeClient:
                 vendor=_VENDOR,
                 code=code,
                 resets_at=resets_at,
+                of_client=True,
             )
         if reason in _RESTRICTED:
             return AccountRestricted(
@@ -497,6 +508,13 @@ class YouTubeClient:
         if reason in _TOO_FAST or status == 429 or status >= 500:
             return VendorUnavailable(
                 f"YouTube is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
+            )
+        if reason in _OF_GRANT:
+            return CredentialsRejected(
+                f"YouTube does not let this grant do that ({code}): connect the Google account that owns the channel, "
+                "with the upload scope, and put the new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+                vendor=_VENDOR,
+                code=code,
             )
         if status == 401:
             return CredentialsRejected(

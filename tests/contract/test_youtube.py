@@ -20,6 +20,7 @@ from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.counts import PostState
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
+    CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
     VendorRefused,
@@ -448,7 +449,9 @@ def test_a_token_endpoint_that_is_out_of_order_behind_a_200_does_not_end_the_gra
         (403, "uploadLimitExceeded", QuotaExhausted, START + timedelta(hours=24)),
         (403, "rateLimitExceeded", VendorUnavailable, None),
         (500, "backendError", VendorUnavailable, None),
-        (403, "forbidden", VendorRefused, None),
+        (403, "forbidden", CredentialsRejected, None),
+        (403, "youtubeSignupRequired", CredentialsRejected, None),
+        (400, "invalidTitle", VendorRefused, None),
         (403, "authenticatedUserAccountSuspended", AccountRestricted, None),
     ],
 )

@@ -340,7 +340,8 @@ class Battlefield:
             return False, at, outcome
         with self.ledger.begin() as session:
             row = session.get_one(Piece, piece)
-            row.slot_at += timedelta(minutes=1) if platform_of(kind) == "youtube" else -timedelta(minutes=1)
+            away = timedelta(minutes=7)  # farther than an account's pieces are apart: no other piece's slot
+            row.slot_at += away if platform_of(kind) == "youtube" else -away
             if kind != "blog" and rng.random() < 0.5:
                 path = self.new_video(piece)
                 sha256 = self.business.media.save(path, "video/mp4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +158,14 @@ def test_what_failed_in_an_outage_is_begun_again_and_what_failed_for_good_is_not
 
 
 # ---------------------------------------------------------------- publications_due
-def finished(business: BusinessDay) -> list[Piece]:
-    """The day's pieces with everything made for them, in the order of their slots."""
+def finished(business: BusinessDay, slot_at: datetime | None = None) -> list[Piece]:
+    """The day's pieces with everything made for them, in the order of their slots; these have just come where given."""
     business.prepared()
     with business.ledger.begin() as session:
         pieces = list(session.scalars(select(Piece).order_by(Piece.slot_at, Piece.piece_id)))
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
+            if slot_at is not None:
+                piece.slot_at = slot_at + timedelta(minutes=number - len(pieces))
             step = "video" if piece.kind == "video" else "post"
             session.add(Artifact(piece_id=piece.piece_id, step=step, name="", inputs_sha256="i" * 64, content={}))
     return pieces
@@ -179,7 +181,7 @@ def everything_due(pieces: list[Piece]) -> set[str]:
 
 
 def test_what_is_due_is_asked_for_once_per_platform(house: Ticking, business: BusinessDay) -> None:
-    pieces = finished(business)
+    pieces = finished(business, house.at(NEXT, 5.75))
     house.clock.at = house.at(BUSINESS_DAY, 5.5)  # before the window
     assert due(house)[0] == []
     house.clock.at = house.at(NEXT, 5.75)  # yesterday's window closes at six
@@ -192,7 +194,7 @@ def test_what_is_due_is_asked_for_once_per_platform(house: Ticking, business: Bu
 
 
 def test_a_pause_is_named_where_nothing_is_asked_for(house: Ticking, business: BusinessDay) -> None:
-    finished(business)
+    finished(business, house.at(NEXT, 4))
     house.clock.at = house.at(NEXT, 4)
     pause_scope("all", "a complaint", ledger=house.ledger)
     tick = house.sensor("publications_due")
@@ -205,7 +207,7 @@ def test_a_pause_is_named_where_nothing_is_asked_for(house: Ticking, business: B
 def test_what_could_not_be_posted_is_tried_again_half_an_hour_later_and_not_while_it_runs(
     house: Ticking, business: BusinessDay
 ) -> None:
-    finished(business)
+    finished(business, house.at(NEXT, 4))
     house.clock.at = house.at(NEXT, 4)
     asked_for, cursor = due(house)
     house.clock.at = house.at(NEXT, 4.5)
@@ -214,7 +216,7 @@ def test_what_could_not_be_posted_is_tried_again_half_an_hour_later_and_not_whil
 
 
 def test_what_must_not_go_out_is_not_due(house: Ticking, business: BusinessDay) -> None:
-    piece = next(piece for piece in finished(business) if piece.kind == "post")
+    piece = next(piece for piece in finished(business, house.at(NEXT, 5)) if piece.kind == "post")
     house.clock.at = house.at(NEXT, 5)
     with house.ledger.begin() as session:
         others = update(Piece).where(Piece.piece_id != piece.piece_id)
@@ -232,8 +234,7 @@ def test_what_must_not_go_out_is_not_due(house: Ticking, business: BusinessDay) 
 
     kept_back(Pause, scope="all", reason="holiday", paused_at=house.clock.at)
     kept_back(Pause, scope=f"account:{piece.account_id}", reason="holiday", paused_at=house.clock.at)
-    for state in ("refused", "expired"):
-        kept_back(Effect, **_post(piece, state))
+    kept_back(Effect, **_post(piece, "refused"))
     with house.ledger.begin() as session:
         session.add(Effect(**_post(piece, "unknown")))
     assert due(house)[0] == nothing_yet  # its handle can be asked again
@@ -259,6 +260,17 @@ def test_what_must_not_go_out_is_not_due(house: Ticking, business: BusinessDay) 
         session.execute(delete(Artifact))
     business.publish(piece.piece_id)  # makes the post's artifact anew
     assert due(house)[0] == []
+
+
+def test_what_missed_its_slot_is_due_at_another_one_and_not_before(house: Ticking, business: BusinessDay) -> None:
+    piece = next(piece for piece in finished(business, house.at(BUSINESS_DAY, 9)) if piece.kind == "post")
+    partition = f"{BUSINESS_DAY}|{piece.platform}"
+    house.clock.at = house.at(BUSINESS_DAY, 12.75)
+    assert due(house)[0] == []
+    house.clock.at = house.at(BUSINESS_DAY, 13.5)
+    assert partition in due(house)[0]
+    with house.ledger.begin() as session:
+        assert session.get_one(Piece, piece.piece_id).slot_at == house.at(BUSINESS_DAY, 13.5)
 
 
 def _post(piece: Piece, state: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_a_package_holds_all_that_a_person_needs(world: RunningWorld, business: 
     assert (folder / "video.mp4").read_bytes() == (Path(business.home) / "reel.mp4").read_bytes()
     assert (folder / "caption.txt").read_text().startswith(load_policy().disclosure("text"))
     checklist = (folder / "checklist.md").read_text()
-    for needed in ("AI-generated content", "Branded content", "no watermark", "2026-11-20 14:20", "2026-11-21 11:00"):
+    for needed in ("AI-generated content", "Branded content", "no watermark", "2026-11-20 14:20", "2026-11-20 15:05"):
         assert needed in checklist
     (alert,) = rows(business.ledger, Alert)
     assert str(folder) in alert.message

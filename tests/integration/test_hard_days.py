@@ -496,7 +496,9 @@ def test_an_account_that_is_restricted(
     assert set(held) == set(videos)
     assert all(is_one_sentence(reason) for reason in held.values())
     (check,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "pieces_made"]
-    assert (check.description or "").startswith("0 of 0 pieces were made. 2 held: YouTube has restricted the channel")
+    assert (check.description or "").startswith(
+        "0 of 0 pieces were made. 2 held: needs a person: YouTube has restricted"
+    )
     assert check.metadata["held"].value == 2
     assert f"empire resume account:{account}" in held[videos[1]]
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.INTENDED]  # the other never left

@@ -106,14 +106,14 @@ def test_a_video_goes_up_before_its_slot_and_is_public_at_it(
 
 
 def test_a_video_after_its_slot_is_public_at_once(world: RunningWorld, business: Business, video: str) -> None:
-    world.move_to(after(90))
+    world.move_to(after(40))
     publication = business.publish(video)
 
     published_once(world, business, publication)
     (post,) = world.witness("posts")
     assert post["flags"]["privacyStatus"] == "private"  # until publishAt, which is now
     assert post["public"]
-    assert datetime.fromisoformat(post["public_at"]) == after(90) == publication.published_at
+    assert datetime.fromisoformat(post["public_at"]) == after(40) == publication.published_at
 
 
 def test_a_post_is_one_commit_on_main(world: RunningWorld, business: Business) -> None:
@@ -238,7 +238,7 @@ def test_a_session_that_dies_before_the_last_byte_is_replaced(
 
 def test_a_main_that_moved_on_gets_a_new_commit(world: RunningWorld, business: Business) -> None:
     """Another process pushes another post between our look at main and our push."""
-    world.move_to(after(60))
+    world.move_to(after(40))
     first, second = add_post(business), add_post(business, piece_id="pc_post_0002", slot_at=after(30))
     hook = Path(business.home) / "blog" / "blog.git" / "hooks" / "pre-push"
     business.blog.head()  # makes the clone
@@ -460,10 +460,10 @@ def test_read_only_asks_for_nothing_that_leaves_a_trace(world: RunningWorld, bus
 
 def test_a_refusal_is_final_and_says_why(world: RunningWorld, business: Business, video: str) -> None:
     """Also for a second run that finds the piece still planned: what quarantines it may have been killed."""
-    body = {"error": {"code": 403, "message": "no", "errors": [{"reason": "forbidden"}]}}
-    world.fault(SESSION, status=403, body=body)
+    body = {"error": {"code": 400, "message": "no", "errors": [{"reason": "invalidTags"}]}}
+    world.fault(SESSION, status=400, body=body)
     for _ in range(2):
-        with pytest.raises(PieceRejected, match="forbidden"):
+        with pytest.raises(PieceRejected, match="invalidTags"):
             business.publish(video)
     assert world.fault_hits() == 1
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.REFUSED]

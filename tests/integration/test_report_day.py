@@ -11,7 +11,7 @@ import pytest
 from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Effect, Piece, RejectedRow
+from affiliate_empire.ledger.tables import AccountLimit, Effect, Piece, RejectedRow
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.decide_strategy import decide_strategy
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
@@ -178,3 +178,22 @@ def test_the_same_moment_gives_the_same_page_and_a_later_reversal_another(
     assert "taken back" in page_of(business, tmp_path, hour=50)
     assert page_of(business, tmp_path, hour=50) != first
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["2026-11-21.html"]
+
+
+def test_what_did_not_go_out_says_what_it_waits_for(business: BusinessDay, tmp_path: Path) -> None:
+    prepare_ledger(ledger=business.ledger)
+    plan = business.plan(business.offer(assortment()), slate={"youtube": 1, "blog": 1})
+    with business.ledger.begin() as session:
+        held, late = (session.get_one(Piece, piece) for piece in plan["piece_id"])
+        held.reason = "waits for room: the window is full."
+        late.status, late.reason = "expired", "its slot passed without a post"
+        session.add(
+            AccountLimit(
+                account_id=held.account_id, quota="q", signal="s", posts=0, unseen=0, longest_seconds=None,
+                reason="the channel is full", observed_at=business.at(20), holds_until=business.at(40),
+            )
+        )  # fmt: skip
+    page = page_of(business, tmp_path)
+    assert "not posted: waits for room: the window is full." in page
+    assert "expired: its slot passed without a post" in page
+    assert f"{held.account_id}: the channel is full (seen " in page

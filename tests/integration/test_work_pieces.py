@@ -13,7 +13,7 @@ from affiliate_empire.ledger.tables import Effect, Piece
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import Patience
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
-from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
+from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorUnavailable
 from tests.factories.pieces import DAY, plan_piece
 
 NAMES = [f"pc_{number}" for number in range(6)]
@@ -54,6 +54,31 @@ def test_a_rejected_piece_is_set_aside_for_good_and_the_others_go_on(planned: Le
     later = work(planned, verb, step="videos")
     assert later.quarantined == {}
     assert seen["pc_2"] == 1
+
+
+def test_what_a_piece_waits_for_is_kept_with_it_until_it_goes_on(planned: Ledger) -> None:
+    def full(piece_id: str) -> None:
+        if piece_id == "pc_2":
+            raise QuotaExhausted("The channel is full.", vendor="youtube")
+
+    def reason() -> str | None:
+        with planned.begin() as session:
+            return session.get_one(Piece, "pc_2").reason
+
+    pieces = pieces_of(DAY, ledger=planned)
+    held = work_pieces("publications", pieces, full, ledger=planned, at_once=3, holding=(QuotaExhausted,))
+    assert held.held == {"pc_2": "waits for room: The channel is full."}
+    assert reason() == held.held["pc_2"]
+    work(planned, lambda piece_id: None)
+    assert reason() is None
+
+
+def test_an_expired_piece_is_missed_and_not_worked(planned: Ledger) -> None:
+    with planned.begin() as session:
+        session.get_one(Piece, "pc_2").status = "expired"
+    done = work(planned, lambda piece_id: None)
+    assert (done.missed, done.quarantined) == (["pc_2"], {})
+    assert done.made == [name for name in NAMES if name != "pc_2"]
 
 
 def test_what_was_posted_or_may_have_been_is_never_made_anew(planned: Ledger) -> None:

@@ -45,6 +45,22 @@ def test_what_is_refused_would_overflow_and_fits_at_the_time_that_is_named(
     assert most_in_any_window([*taken, named], DAY) <= limit
 
 
+@given(asked=st.lists(hours, max_size=20), unseen=st.lists(hours, max_size=3), limit=st.integers(1, 4))
+def test_posts_that_nobody_here_made_count(asked: list[datetime], unseen: list[datetime], limit: int) -> None:
+    taken: list[datetime] = []
+    for at in asked:
+        named = earliest(taken, at, limit, DAY, unseen)
+        assert named >= at
+        assert fits(taken, at, limit, DAY, unseen) is (named == at)
+        if fits(taken, named, limit, DAY, unseen):
+            taken.append(named)
+    # Where the unseen alone fill a window, no use of ours makes it fuller.
+    for end in [*taken, *unseen]:
+        of_unseen = sum(end - DAY < use <= end for use in unseen)
+        ours = sum(end - DAY < use <= end for use in taken)
+        assert ours + of_unseen <= max(limit, of_unseen)
+
+
 def test_a_use_leaves_the_window_exactly_when_the_window_is_over() -> None:
     assert not fits([START], START + DAY - timedelta(seconds=1), 1, DAY)
     assert fits([START], START + DAY, 1, DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.planning import (
     CostPart,
     DayCaps,
+    LiveLimit,
     PieceCost,
     PlanDecision,
     against_the_plan,
@@ -248,6 +250,37 @@ def test_a_short_budget_shrinks_every_platform_alike_and_a_cap_says_what_bound()
     assert all(0.35 <= half[name] / asked <= 0.5 for name, asked in POLICY.full_slate.items()), half
 
 
+def live(posts: int | None, *, unseen: int = 0, until: float = 24) -> LiveLimit:
+    opens, _ = CALENDAR.posting_window(DAY)
+    return LiveLimit(posts, unseen, opens - timedelta(hours=1), opens + timedelta(hours=until), "the platform said so")
+
+
+def test_what_a_platform_said_lowers_the_day_and_never_raises_it() -> None:
+    lowered = plan(live={"youtube:gearlab": [live(3, unseen=1)]})
+    assert lowered.evidence["planned"] == {"youtube": 2, "blog": 1}
+    assert bounds(lowered)["live"] == (
+        "2 of 4 on youtube: the platform lets its accounts post less now (the platform said so)."
+    )
+    assert plan(live={"youtube:gearlab": [live(100)]}).pieces.equals(plan().pieces)
+    assert len(local(plan(slate={"youtube": 14}, live={"youtube:gearlab": [live(100)]}).pieces, "video")) == 10
+    # Posts by hand count against policy's cap, too.
+    assert (
+        len(local(plan(slate={"youtube": 10}, live={"youtube:gearlab": [live(None, unseen=4)]}).pieces, "video")) == 6
+    )
+
+
+def test_an_account_that_is_full_until_an_hour_gets_the_slots_after_it() -> None:
+    decision = plan(live={"youtube:gearlab": [live(0, until=12)]})  # 18:00
+    assert local(decision.pieces, "video") == [time(18, 30), time(20), time(21, 30)]
+    assert "live" in bounds(decision)
+
+
+def test_one_accounts_limit_is_not_anothers() -> None:
+    second = ACCOUNTS[0] | {"account_id": "youtube:homelab"}
+    videos = plan(accounts=[*ACCOUNTS, second], live={"youtube:gearlab": [live(1)]}).pieces.query("kind == 'video'")
+    assert Counter(videos["account_id"]) == {"youtube:gearlab": 1, "youtube:homelab": 3}
+
+
 def test_two_accounts_take_turns_at_the_best_hours() -> None:
     second = ACCOUNTS[0] | {"account_id": "youtube:homelab"}
     videos = plan(accounts=[*ACCOUNTS, second]).pieces.query("kind == 'video'")
@@ -288,7 +321,10 @@ def test_even_weights_split_a_day_evenly_and_a_new_version_is_only_explored() ->
     assert set(new["arm"]) == {"explore"}
 
 
-DAYS = st.dates(date(2026, 1, 1), date(2027, 12, 31))
+# As often as any other day those of 23 and of 25 hours, and the nights before them.
+DAYS = st.dates(date(2026, 1, 1), date(2027, 12, 31)) | st.sampled_from(
+    [date(2026, 3, 7), date(2026, 3, 8), date(2026, 10, 31), date(2026, 11, 1), date(2027, 3, 13), date(2027, 3, 14)]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -297,13 +333,13 @@ DAYS = st.dates(date(2026, 1, 1), date(2027, 12, 31))
     wanted=st.integers(0, 14),
     limit=st.integers(1, 10),
     past_hours=st.lists(st.floats(-30, 30), max_size=6),
-    platform=st.sampled_from(["youtube", "blog"]),
+    platform=st.sampled_from(["youtube", "tiktok", "instagram", "blog"]),
 )
 def test_slots_never_break_window_spacing_or_quota(
     day: date, wanted: int, limit: int, past_hours: list[float], platform: str
 ) -> None:
     policy = POLICY.posting(platform)
-    rule = PostingRule(policy.quota, limit, policy.window, policy.spacing, policy.lead, policy.slots)
+    rule = replace(policy, limit=limit)
     opens, closes = CALENDAR.posting_window(day)
     past = [opens + timedelta(hours=hours) for hours in past_hours]
     choice = choose_slots(rule, day=day, calendar=CALENDAR, wanted=wanted, past=past)
@@ -318,7 +354,9 @@ def test_slots_never_break_window_spacing_or_quota(
 
 
 def test_a_slot_after_midnight_belongs_to_the_evening_before() -> None:
-    rule = PostingRule("q", 9, timedelta(hours=24), timedelta(minutes=5), timedelta(0), (time(1, 30),))
+    rule = PostingRule(
+        "q", 9, timedelta(hours=24), timedelta(minutes=5), timedelta(0), timedelta(minutes=4), (time(1, 30),)
+    )
     [slot] = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1).slots
     assert slot == datetime(2026, 11, 22, 6, 30, tzinfo=UTC)
 

@@ -1,7 +1,7 @@
 """Policy is complete, dated, and its arithmetic is that of the price pages."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
@@ -50,12 +50,41 @@ def test_the_reserved_maximum_is_never_below_the_cost(characters: int, output_to
 
 
 def test_slots_of_a_day_fit_its_posting_window() -> None:
-    for platform in ("youtube", "blog"):
+    for platform in ("youtube", "tiktok", "instagram", "blog"):
         rule = POLICY.posting(platform)
         assert len(rule.slots) >= rule.limit
         minutes = sorted((t.hour * 60 + t.minute - 360) % 1440 for t in rule.slots)
         gaps = [b - a for a, b in pairwise(minutes)]
         assert min(gaps) * 60 >= rule.spacing.total_seconds()
+        assert rule.tolerance < rule.spacing  # of what is late, never two at once
+
+
+@pytest.mark.parametrize(
+    ("platform", "peaks"), [("youtube", {14, 17, 20}), ("tiktok", {9, 12, 18, 21}), ("instagram", {11, 14, 19})]
+)
+def test_the_peak_hours_come_first(platform: str, peaks: set[int]) -> None:
+    assert {slot.hour for slot in POLICY.posting(platform).slots[: len(peaks)]} == peaks
+
+
+def test_an_impossible_timetable_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(Misconfigured, match=r"10 × 2\.5 h = 25 h does not fit in 24 h: at most 9 posts do"):
+        POLICY.for_owner({"youtube": {"spacing_minutes": 150}})
+    stricter = POLICY.for_owner({"youtube": {"spacing_minutes": 150, "limit": 9}}).posting("youtube")
+    assert (stricter.limit, stricter.spacing) == (9, timedelta(minutes=150))
+    posting = [
+        entry | ({"limit": 20} if entry["platform"] == "instagram" else {}) for entry in POLICY.platforms["posting"]
+    ]
+    with pytest.raises(
+        Misconfigured, match="instagram has no possible timetable: 20 × 2 h = 40 h does not fit in 24 h"
+    ):
+        replace(POLICY, platforms=POLICY.platforms | {"posting": posting}).posting("instagram")
+
+
+@pytest.mark.parametrize("wish", [{"limit": 16}, {"spacing_minutes": 59}])
+def test_the_owner_may_only_be_stricter_than_policy(wish: dict[str, int]) -> None:
+    with pytest.raises(Misconfigured, match="it may only be"):
+        POLICY.for_owner({"tiktok": wish})
+    assert POLICY.for_owner({}) == POLICY
 
 
 def test_metric_definitions_change_with_the_day() -> None:

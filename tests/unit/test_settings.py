@@ -101,6 +101,18 @@ def test_a_wrong_setting_does_not_show_its_value_in_a_traceback_either(monkeypat
     assert SECRET not in str(problem.value)
 
 
+def test_a_timetable_that_cannot_be_is_one_sentence_with_the_arithmetic(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMPIRE_SPACING_YOUTUBE", "150")
+    said = _said_by(["stop"], monkeypatch, capsys)
+    assert said.startswith("EMPIRE_LIMIT_YOUTUBE and EMPIRE_SPACING_YOUTUBE cannot be: ")
+    assert "10 × 2.5 h = 25 h does not fit in 24 h" in said
+    assert said.count("\n") == 1
+    monkeypatch.setenv("EMPIRE_LIMIT_YOUTUBE", "9")
+    assert Settings().policy.posting("youtube").limit == 9
+
+
 def test_caps_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPIRE_BUDGET_DAY_USD", "1234567890.123457")
     settings = Settings()

@@ -1,0 +1,57 @@
+"""Turns: which of an account's waiting pieces go out where there is not room for all of them.
+
+The piece that should earn most comes first, and waiting makes every piece worth more, so that none starves. Pure: what
+fits is the caller's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# After each such wait a piece goes before all that wait less, whatever they should earn.
+PATIENCE = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A piece that is not out yet. It waits since the slot that the plan gave it, whatever slot it has by now."""
+
+    piece_id: str
+    slot_at: datetime
+    waits_since: datetime
+    expected_profit_micros: int
+
+
+def in_order(waiting: Sequence[Waiting], now: datetime) -> list[Waiting]:
+    """The pieces by turns: by how often they have waited a whole ``PATIENCE``, then by what they should earn.
+
+    Two pieces stand to each other as they do whoever else waits: a re-plan, which takes some out, keeps the order.
+    """
+
+    def standing(piece: Waiting) -> tuple[int, int, datetime, str]:
+        waited = max(timedelta(0), now - piece.waits_since) // PATIENCE
+        return -waited, -piece.expected_profit_micros, piece.slot_at, piece.piece_id
+
+    return sorted(waiting, key=standing)
+
+
+def with_room(
+    waiting: Sequence[Waiting], now: datetime, *, fits: Callable[[datetime, Sequence[datetime]], bool]
+) -> list[Waiting]:
+    """The pieces that go out at their slots as things stand, in the order of their turns.
+
+    Args:
+        waiting: one account's pieces.
+        now: business time; nothing goes out before it, nor before its slot.
+        fits: whether one more post fits at an instant beside those already given.
+    """
+    chosen: list[Waiting] = []
+    given: list[datetime] = []
+    for piece in in_order(waiting, now):
+        at = max(piece.slot_at, now)
+        if fits(at, given):
+            chosen.append(piece)
+            given.append(at)
+    return chosen
