@@ -71,11 +71,14 @@ _LIVE_URLS = {
     "youtube": "https://youtube.googleapis.com",
     "youtube_analytics": "https://youtubeanalytics.googleapis.com",
     "google_oauth": "https://oauth2.googleapis.com",
+    "google_accounts": "https://accounts.google.com",
     "anthropic": "https://api.anthropic.com",
     "fal": "https://queue.fal.run",
     "runway": "https://api.dev.runwayml.com",
     "tiktok": "https://open.tiktokapis.com",
+    "tiktok_login": "https://www.tiktok.com",
     "instagram": "https://graph.facebook.com",
+    "facebook": "https://www.facebook.com",
     "instagram_upload": "https://rupload.facebook.com",
     "google_trends": "https://trends.google.com",
     "ecb": "https://www.ecb.europa.eu",
@@ -94,6 +97,26 @@ _CLIENTS = {
     "tiktok": ("tiktok_client_key", "tiktok_client_secret"),
     "instagram": (),
     "blog": ("blog_remote", "blog_base_url"),
+}
+# Our apps at the platforms, for the sign-in of accounts' owners, and where one is made.
+_APPS = {
+    "youtube": (
+        "youtube_client_id",
+        "youtube_client_secret",
+        "make an OAuth client of the type Desktop app at https://console.cloud.google.com/apis/credentials",
+    ),
+    "tiktok": (
+        "tiktok_client_key",
+        "tiktok_client_secret",
+        "make an app with Login Kit for Desktop (redirect http://127.0.0.1:*/callback) and the Content Posting API at "
+        "https://developers.tiktok.com/apps",
+    ),
+    "instagram": (
+        "meta_app_id",
+        "meta_app_secret",
+        "make an app with Facebook Login for Business and the Instagram API at https://developers.facebook.com/apps, "
+        "and leave it in development mode",
+    ),
 }
 
 
@@ -277,6 +300,20 @@ class Settings(BaseSettings):
         if not self.simulated and any(getattr(self, f"{platform}_{name}") is None for name in names):
             return None
         return {name: self.secret(f"{platform}_{name}") for name in names}
+
+    def app_of(self, platform: str) -> tuple[str, str]:
+        """Id and secret of our app at a platform.
+
+        Raises:
+            Misconfigured: it is not set; the message says where to get one.
+        """
+        *names, remedy = _APPS[platform]
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing and not self.simulated:
+            raise Misconfigured(
+                f"{' and '.join(map(_variable, missing))} not set: {remedy}, and add its id and secret to .env."
+            )
+        return self.secret(names[0]), self.secret(names[1])
 
     @property
     def has_meta_app(self) -> bool:

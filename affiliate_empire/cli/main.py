@@ -17,6 +17,7 @@ from rich.table import Table
 
 from affiliate_empire.cli import accounts, approvals, handoff, secrets
 from affiliate_empire.cli.backup import backup, restore
+from affiliate_empire.cli.connect import connect
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
 from affiliate_empire.cli.forecast import forecast
 from affiliate_empire.cli.takedown import takedown
@@ -37,6 +38,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
 app.add_typer(handoff.app, name="handoff")
+app.command()(connect)
 app.command()(forecast)
 app.command()(takedown)
 app.command()(backup)

@@ -30,7 +30,7 @@ def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
             raise BadInput(f"There is no account {name!r}; the accounts are: {known}.")
         # The owner acts by the wall's clock, not by the world's.
         new = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
-        session.execute(new.on_conflict_do_update(index_elements=[Pause.scope], set_={"reason": reason}))
+        session.execute(new.on_conflict_do_update(index_elements=[Pause.scope], set_={"reason": reason, "cause": None}))
 
 
 def resume_scope(scope: str, *, ledger: Ledger) -> None:

@@ -86,6 +86,7 @@ class Account(Base):
     __tablename__ = "accounts"
     account_id: Mapped[str] = mapped_column(primary_key=True)
     platform: Mapped[str]  # youtube | tiktok | instagram | blog
+    remote_id: Mapped[str | None]  # its platform's own name of it, once it was connected: channel id, open_id, user id
     handle: Mapped[str]  # hub page /h/{handle}
     display_name: Mapped[str]
     niche: Mapped[str | None]  # None: any niche
@@ -99,6 +100,7 @@ class Account(Base):
         server_default="required",
     )
     created_at: Mapped[datetime] = _created_at()
+    __table_args__ = (UniqueConstraint("platform", "remote_id"),)
 
 
 # ---------------------------------------------------------------- the catalogue
@@ -401,6 +403,7 @@ class Pause(Base):
     __tablename__ = "pauses"
     scope: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
+    cause: Mapped[str | None]  # access: lifted when the account is connected again; None: by the owner's word alone
     paused_at: Mapped[datetime]
 
 
@@ -437,6 +440,7 @@ class Alert(Base):
     subject: Mapped[str]
     message: Mapped[str]
     raised_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]  # business time at which its cause ended, where somebody knows of it
 
 
 # ---------------------------------------------------------------- publishing and tracking

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.kernel.ids import derived_id
@@ -39,9 +39,11 @@ def raise_alert(*cause: object, severity: str, subject: str, message: str, at: d
 
 
 def load_alerts(begins: datetime, ends: datetime, *, ledger: Ledger) -> pd.DataFrame:
-    """The alerts raised in ``[begins, ends)``, in their order: ``ALERT_COLUMNS``."""
+    """The alerts raised in ``[begins, ends)``, in their order: ``ALERT_COLUMNS``; those whose cause ended say so."""
+    ended = func.to_char(func.timezone("UTC", Alert.resolved_at), '" (Resolved on "YYYY-MM-DD HH24:MI" UTC.)"')
+    message = (Alert.message + func.coalesce(ended, "")).label("message")
     query = (
-        select(*(getattr(Alert, name) for name in ALERT_COLUMNS))
+        select(*(message if name == "message" else getattr(Alert, name) for name in ALERT_COLUMNS))
         .where(Alert.raised_at >= begins, Alert.raised_at < ends)
         .order_by(Alert.raised_at, Alert.alert_id)
     )

@@ -18,6 +18,9 @@ from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.publishing.flags import ROUTES
 from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, RouteClosed
 
+ACCESS = "access"
+"""The cause of a pause that ends when the account is connected again (``operations.connect_account``)."""
+
 
 def hold_account(
     account_id: str, refusal: AccountRestricted | CredentialsRejected, *, ledger: Ledger, at: datetime
@@ -25,7 +28,7 @@ def hold_account(
     """Pause an account with the platform's reason, and tell the owner once.
 
     A restricted account is marked as such, so that nothing is planned for it. ``empire resume account:…`` takes both
-    back (``effects.switches``).
+    back (``effects.switches``); where access was rejected, so does connecting the account again.
 
     Args:
         account_id: ``youtube:gearlab``.
@@ -35,7 +38,8 @@ def hold_account(
     """
     scope, reason = f"account:{account_id}", str(refusal).rstrip(".")
     with ledger.begin() as session:
-        pause = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
+        cause = None if isinstance(refusal, AccountRestricted | RouteClosed) else ACCESS
+        pause = insert(Pause).values(scope=scope, reason=reason, cause=cause, paused_at=func.now())
         is_news = session.scalars(pause.on_conflict_do_nothing().returning(Pause.scope)).all()
         account = session.get_one(Account, account_id)
         if isinstance(refusal, AccountRestricted):

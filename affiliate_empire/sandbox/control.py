@@ -1,4 +1,7 @@
-"""Control of the world over HTTP: health, clock, settings, accounts, faults, weather. For services and tests only."""
+"""Control of the world over HTTP: health, clock, settings, accounts, consent, faults, weather.
+
+For services and tests only.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox.accounts import AccountRefused
 from affiliate_empire.sandbox.clock import ClockRefused, instant, stamp
+from affiliate_empire.sandbox.consent import ConsentRefused
 from affiliate_empire.sandbox.faults import FaultRefused
 from affiliate_empire.sandbox.weather import WeatherRefused
 
@@ -22,7 +26,7 @@ SETTINGS = ("impact_postback_url", "tracking_hosts")
 
 
 def routes(world: World) -> list[BaseRoute]:
-    """``/_world/health``, ``clock``, ``settings``, ``accounts``, ``faults`` and ``weather``."""
+    """``/_world/health``, ``clock``, ``settings``, ``accounts``, ``consent``, ``faults`` and ``weather``."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "seed": world.seed, "now": stamp(world.now())})
@@ -74,6 +78,14 @@ def routes(world: World) -> list[BaseRoute]:
         except (ValueError, AccountRefused) as error:
             return _refuse(400, str(error))
 
+    async def consent(request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                world.consent.put(await _object(request))
+            except (ValueError, ConsentRefused) as error:
+                return _refuse(400, str(error))
+        return JSONResponse(world.consent.listing())
+
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             world.faults.clear()
@@ -100,6 +112,7 @@ def routes(world: World) -> list[BaseRoute]:
         Route("/_world/settings", settings, methods=["GET", "PUT"]),
         Route("/_world/accounts", accounts, methods=["GET"]),
         Route("/_world/accounts/{platform}/{account}", account, methods=["GET", "PUT"]),
+        Route("/_world/consent", consent, methods=["GET", "PUT"]),
         Route("/_world/faults", faults, methods=["GET", "POST", "DELETE"]),
         Route("/_world/weather", weather, methods=["GET", "PUT"]),
     ]

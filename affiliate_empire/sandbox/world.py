@@ -16,10 +16,11 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from affiliate_empire.sandbox import control, witness
+from affiliate_empire.sandbox import consent, control, witness
 from affiliate_empire.sandbox.accounts import Accounts, Standing
 from affiliate_empire.sandbox.catalog import Catalog, open_catalog
 from affiliate_empire.sandbox.clock import Clock, stamp
+from affiliate_empire.sandbox.consent import Consent
 from affiliate_empire.sandbox.faults import FaultLayer, Faults
 from affiliate_empire.sandbox.language_model import writer_route
 from affiliate_empire.sandbox.market import Market
@@ -99,6 +100,7 @@ class World:
         self.catalog: Catalog = open_catalog(self.base_url, feed)
         self.faults = Faults(self.store)
         self.accounts = Accounts(self.store)
+        self.consent = Consent(self)
         self.weather = Weather(self)
         self.market = Market(self)
 
@@ -178,7 +180,7 @@ class World:
 
 def build_app(world: World) -> ASGIApp:
     """The web app: control and witness, then every vendor behind the faults and the weather."""
-    routes = [*control.routes(world), *witness.routes(world), writer_route(world)]
+    routes = [*control.routes(world), *witness.routes(world), *consent.routes(world), writer_route(world)]
     for server in SERVERS:
         routes.extend(server.routes(world))
     return FaultLayer(Starlette(routes=routes, lifespan=world.market.lifespan), world.faults, world.weather.take)

@@ -127,7 +127,7 @@ class Grants:
                 return stored
             if seed is None:
                 raise NotConnected(
-                    f"{account_id} is not connected: store its token with `empire secrets set {account_id}`."
+                    f"{account_id} is not connected: run `empire connect {platform} --account {account_id}`."
                 )
             origin = fingerprint([platform, seed.get("refresh_token") or seed["access_token"]])
             return stored if stored.get("origin") == origin else seed | {"origin": origin}

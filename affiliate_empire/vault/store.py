@@ -113,6 +113,13 @@ class Vault:
             self._create(session, name)
             self._write(session, name, secret)
 
+    def put_in_place(self, former: str, name: str, secret: Secret) -> None:
+        """Keep a credential under its name, and what it was kept under until then no more, in one transaction."""
+        with self.ledger.begin() as session:
+            self._create(session, name)
+            self._write(session, name, secret)
+            session.execute(delete(Credential).where(Credential.name == former))
+
     def renewed(self, name: str, *, is_fresh: Callable[[Secret], bool], renew: Callable[[Secret], Secret]) -> Secret:
         """The credential, renewed if it is not fresh: by this caller, or by the one who is at it.
 
@@ -127,6 +134,7 @@ class Vault:
         """
         until = time.monotonic() + 2 * _LEASE.total_seconds()
         while True:
+            held = None
             with self.ledger.begin() as session:
                 self._create(session, name)
                 row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
@@ -138,11 +146,14 @@ class Vault:
                     row.lease_until = func.clock_timestamp() + _LEASE
                     session.flush()
                     session.refresh(row)
-                    break
+                    held = row
+            if held is not None:
+                if (new := self._renew(held, secret, renew)) is not None:
+                    return new
+                continue
             if time.monotonic() > until:
                 raise RenewalStuck(f"Another process has been renewing {name} for minutes: end it and run again.")
             time.sleep(_LOOK_AGAIN)
-        return self._renew(row, secret, renew)
 
     def alert(self, alert_id: str, subject: str, message: str, at: datetime) -> None:
         """Tell the owner that a credential is dead; the same cause is told once."""
@@ -150,7 +161,8 @@ class Vault:
         with self.ledger.begin() as session:
             session.execute(alert.on_conflict_do_nothing())
 
-    def _renew(self, ours: Credential, secret: Secret, renew: Callable[[Secret], Secret]) -> Secret:
+    def _renew(self, ours: Credential, secret: Secret, renew: Callable[[Secret], Secret]) -> Secret | None:
+        """The new credential, stored; None where another one took its place meanwhile, to be looked at first."""
         name = ours.name
         try:
             new = renew(secret)
@@ -161,9 +173,11 @@ class Vault:
             raise
         with self.ledger.begin() as session:
             row = session.scalars(select(Credential).where(Credential.name == name).with_for_update()).one()
-            if "refused" in new and row.version != ours.version:
-                # We slept past our lease, and somebody was granted a new one meanwhile: ours is no news.
-                return self._decrypted(row)
+            if row.version != ours.version:
+                # Refused after we slept past our lease, or of a grant that its owner has replaced: no news.
+                replaced = self._decrypted(row).get("connected_at") != secret.get("connected_at")
+                if "refused" in new or replaced:
+                    return None
             # A grant is stored whatever happened meanwhile: of rotating tokens only the last one granted lives.
             self._write(session, name, new)
         return new

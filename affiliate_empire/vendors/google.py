@@ -120,8 +120,8 @@ class GoogleTokens:
         if "invalid_scope" in str(error) or "requested scopes" in str(error):
             names = ", ".join(scope.rsplit("/", 1)[-1] for scope in self._scopes)
             return CredentialsRejected(
-                f"The channel's grant lacks a scope of {names}: connect it again with all of them, and put the new "
-                "EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+                f"The channel's grant lacks a scope of {names}: connect it again with `empire connect youtube` and "
+                "grant all of them.",
                 vendor=self._vendor,
                 code="invalid_scope",
             )
@@ -134,7 +134,7 @@ class GoogleTokens:
             )
         return GrantEnded(
             "Google refused to renew YouTube's access (the grant was revoked or has expired): "
-            "put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+            "connect the channel again with `empire connect youtube`.",
             vendor=self._vendor,
             code="invalid_grant",
         )

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlencode
 
 import httpx
 
@@ -34,16 +35,18 @@ from affiliate_empire.vendors.errors import (
     VendorUnavailable,
 )
 from affiliate_empire.vendors.http import checked_key, is_loopback, never_log, retry_after, transport_failure
+from affiliate_empire.vendors.oauth import Granted, Profile, SignIn
 
 _VENDOR = "instagram"
 _NAME = "Instagram"
 _VERSION = "v26.0"
-_REMEDY = "put a new EMPIRE_INSTAGRAM_ACCESS_TOKEN into .env"
+_REMEDY = "connect the account again with `empire connect instagram`"
 _PAGE = 100
 _METRICS = "views,reach,shares,saved,ig_reels_avg_watch_time"
 _WAITS = (0.5, 1, 2, 4, 8, 16, 30, 60, 60, 60, 60)  # seconds; processing takes up to about five minutes
 
 _BAD_TOKEN = frozenset({102, 190, 463, 467})
+_BAD_CODE = frozenset({36007, 36008, 36009})  # of a sign-in: too old, of another redirect, used
 _TOO_FAST = frozenset({4, 17, 32, 613, 80002})
 _NOTHING_HAPPENED = frozenset(map(str, _TOO_FAST))
 _TRANSIENT = frozenset({-1, 1, 2})
@@ -263,7 +266,8 @@ class InstagramClient:
             if isinstance(error, GrantEnded):
                 raise
             raise CredentialsRejected(
-                "Instagram does not let us delete Reels: connect the account again with instagram_manage_contents.",
+                "Instagram does not let us delete Reels: connect the account again with `empire connect instagram` and "
+                "grant instagram_manage_contents.",
                 vendor=_VENDOR,
                 code=error.code,
             ) from error
@@ -450,8 +454,8 @@ class InstagramClient:
             )
         if code in _PERMISSION:
             return CredentialsRejected(
-                f"Instagram does not permit that ({message}): connect the account again with instagram_basic, "
-                "instagram_content_publish and instagram_manage_insights, and turn on branded content in its app.",
+                f"Instagram does not permit that ({message}): connect the account again with `empire connect "
+                "instagram`, grant all permissions, and turn on branded content in its app.",
                 vendor=_VENDOR,
                 code=known,
             )
@@ -464,17 +468,40 @@ def could_not_fetch(status: ContainerStatus) -> bool:
 
 
 class InstagramOAuth:
-    """Meta's token endpoint for our app.
+    """Meta's token endpoint for our app, and its sign-in (Facebook Login by hand, ``vendors.oauth.Authorization``).
+
+    Meta has no PKCE outside OpenID Connect; the code is worth nothing without the app's secret. With plain http it
+    takes a redirect to ``localhost`` only, and only of an app in development mode, which is enough for own accounts.
 
     Args:
         base_url: as of ``InstagramClient``.
         app_id: gives the app's id when it is needed, and raises when there is none.
         app_secret: likewise.
+        sign_in_url: ``https://www.facebook.com``, or the world's prefix.
     """
 
+    name = _NAME
+    host = "localhost"
+    scopes: ClassVar[Mapping[str, str]] = {
+        "instagram_basic": "to see which account it is",
+        "instagram_content_publish": "to publish Reels",
+        "instagram_manage_insights": "to read how Reels fare",
+        "instagram_manage_contents": "to take Reels down",
+        "pages_show_list": "to find the Facebook page that the account belongs to",
+        "pages_read_engagement": "to reach the account through its page",
+    }
+
     def __init__(
-        self, base_url: str, *, app_id: Callable[[], str], app_secret: Callable[[], str], timeout: float = 30.0
+        self,
+        base_url: str,
+        *,
+        app_id: Callable[[], str],
+        app_secret: Callable[[], str],
+        sign_in_url: str = "https://www.facebook.com",
+        timeout: float = 30.0,
     ) -> None:
+        self._page = f"{sign_in_url.rstrip('/')}/{_VERSION}/dialog/oauth"
+        self._graph = f"{base_url.rstrip('/')}/{_VERSION}"
         self._url = f"{base_url.rstrip('/')}/{_VERSION}/oauth/access_token"
         self._app_id = app_id
         self._app_secret = app_secret
@@ -491,6 +518,57 @@ class InstagramOAuth:
             VendorUnavailable: try again later; the token that was sent stays valid.
         """
         return self._ask({"grant_type": "fb_exchange_token", "fb_exchange_token": access_token})
+
+    # ------------------------------------------------------------------ signing in
+    def address(self, sign_in: SignIn) -> str:
+        asked = {
+            "client_id": self._app_id(),
+            "redirect_uri": sign_in.redirect_uri,
+            "response_type": "code",
+            "scope": ",".join(self.scopes),
+            "state": sign_in.state,
+            "auth_type": "rerequest",  # what was declined before is asked for again
+        }
+        return f"{self._page}?{urlencode(asked)}"
+
+    def exchange(self, code: str, sign_in: SignIn, *, now: datetime) -> Granted:
+        token = self.extend(self._ask({"code": code, "redirect_uri": sign_in.redirect_uri}).access_token)
+        ends = None if token.expires_in is None else (now + timedelta(seconds=token.expires_in)).isoformat()
+        kept = {"access_token": token.access_token, "issued_at": now.isoformat(), "expires_at": ends}
+        return Granted(token.access_token, kept, None)
+
+    def identify(self, granted: Granted) -> tuple[frozenset[str], list[Profile]]:
+        permissions = self._read("me/permissions", granted.access_token, {})
+        scopes = frozenset(each["permission"] for each in permissions if each.get("status") == "granted")
+        if not set(self.scopes) <= scopes:
+            return scopes, []
+        fields = {"fields": "name,instagram_business_account{id,username,name}", "limit": str(_PAGE)}
+        pages = self._read("me/accounts", granted.access_token, fields)
+        accounts = [page["instagram_business_account"] for page in pages if page.get("instagram_business_account")]
+        if not accounts:
+            raise VendorRefused(
+                "None of the Facebook pages that were granted has an Instagram professional account: link it to a page "
+                "in Instagram's settings, and choose that page when you run `empire connect instagram` again.",
+                vendor=_VENDOR,
+                code="no_account",
+            )
+        return scopes, [
+            Profile(str(each["id"]), each["username"], each.get("name") or each["username"]) for each in accounts
+        ]
+
+    def _read(self, path: str, token: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self._graph}/{path}"
+        try:
+            response = httpx.get(url, params=params, headers=headers, timeout=self._timeout, trust_env=not self._direct)
+        except httpx.TransportError as error:
+            raise transport_failure(error, vendor=_VENDOR, name=_NAME) from error
+        document = _document(response) or {}
+        if response.status_code != 200 or not isinstance(document.get("data"), list):
+            code = str((document.get("error") or {}).get("code") or response.status_code)
+            kind = VendorUnavailable if response.status_code >= 500 else VendorRefused
+            raise kind(f"Meta does not say which account that is ({code}); sign in again.", vendor=_VENDOR, code=code)
+        return list(document["data"])
 
     def _ask(self, asked: dict[str, str]) -> LongLivedToken:
         params = {"client_id": self._app_id(), "client_secret": self._app_secret(), **asked}
@@ -518,6 +596,13 @@ class InstagramOAuth:
         ):
             raise VendorUnavailable(
                 "Meta's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
+            )
+        if isinstance(problem, dict) and problem.get("error_subcode") in _BAD_CODE:
+            raise CredentialsRejected(
+                f"Meta did not accept the sign-in ({problem['error_subcode']}): run `empire connect instagram` again, "
+                "and finish within minutes.",
+                vendor=_VENDOR,
+                code=str(problem["error_subcode"]),
             )
         if isinstance(problem, dict) or response.status_code >= 400:
             code = str(problem.get("code") if isinstance(problem, dict) else response.status_code)

@@ -7,12 +7,14 @@ upload that was interrupted is asked about by its publish id (``operations.post_
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import httpx
 
@@ -30,7 +32,7 @@ from affiliate_empire.vendors.errors import (
     VendorUnavailable,
 )
 from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
-from affiliate_empire.vendors.oauth import Grant, Tokens
+from affiliate_empire.vendors.oauth import Grant, Granted, Profile, SignIn, Tokens
 
 _VENDOR = "tiktok"
 _SITES = {"https://open.tiktokapis.com": "https://www.tiktok.com"}  # the world shows its videos itself
@@ -56,8 +58,8 @@ _REMEDIES = {  # of the account, or of its token: the same post may be sent when
     "url_ownership_unverified": "the address of the media store is not verified for the client: verify it at "
     "developers.tiktok.com",
     "scope_not_authorized": "the grant lacks a scope (video.publish, video.upload, video.list): connect the account "
-    "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
-    "access_token_invalid": "the access token is rejected: put a new EMPIRE_TIKTOK_REFRESH_TOKEN into .env",
+    "again with `empire connect tiktok` and grant all of them",
+    "access_token_invalid": "the access token is rejected: connect the account again with `empire connect tiktok`",
 }
 
 
@@ -379,17 +381,38 @@ class TikTokClient:
 
 
 class TikTokOAuth:
-    """TikTok's token endpoint for our client. Its refresh tokens rotate: each works once.
+    """TikTok's token endpoint for our client, and its sign-in (Login Kit for Desktop, ``vendors.oauth.Authorization``).
+
+    Its refresh tokens rotate: each works once. Its PKCE differs from everybody's: the challenge is the verifier's
+    SHA-256 in hex.
 
     Args:
         base_url: as of ``TikTokClient``.
         client_key: gives the client's key when it is needed, and raises when there is none.
         client_secret: likewise.
+        sign_in_url: ``https://www.tiktok.com``, or the world's prefix.
     """
 
+    name = "TikTok"
+    host = "127.0.0.1"
+    scopes: ClassVar[Mapping[str, str]] = {
+        "user.info.basic": "to see which account it is",
+        "video.publish": "to post, and to ask before each post what the account may choose",
+        "video.upload": "to send drafts to the app's inbox",
+        "video.list": "to read how posts fare",
+    }
+
     def __init__(
-        self, base_url: str, *, client_key: Callable[[], str], client_secret: Callable[[], str], timeout: float = 30.0
+        self,
+        base_url: str,
+        *,
+        client_key: Callable[[], str],
+        client_secret: Callable[[], str],
+        sign_in_url: str = "https://www.tiktok.com",
+        timeout: float = 30.0,
     ) -> None:
+        self._page = f"{sign_in_url.rstrip('/')}/v2/auth/authorize/"
+        self._api = f"{base_url.rstrip('/')}/v2"
         self._url = f"{base_url.rstrip('/')}/v2/oauth/token/"
         self._client_key = client_key
         self._client_secret = client_secret
@@ -405,12 +428,69 @@ class TikTokOAuth:
             ReplyLost: the exchange may have happened, and its tokens with it are lost.
             VendorUnavailable: it did not happen.
         """
-        form = {
+        return self._pair({"grant_type": "refresh_token", "refresh_token": refresh_token})[0]
+
+    # ------------------------------------------------------------------ signing in
+    def address(self, sign_in: SignIn) -> str:
+        asked = {
             "client_key": self._client_key(),
-            "client_secret": self._client_secret(),
-            "grant_type": "refresh_token",
-            "refresh_token": refresh_token,
+            "redirect_uri": sign_in.redirect_uri,
+            "response_type": "code",
+            "scope": ",".join(self.scopes),
+            "state": sign_in.state,
+            "code_challenge": hashlib.sha256(sign_in.verifier.encode()).hexdigest(),
+            "code_challenge_method": "S256",
         }
+        return f"{self._page}?{urlencode(asked)}"
+
+    def exchange(self, code: str, sign_in: SignIn, *, now: datetime) -> Granted:
+        asked = {"code": code, "redirect_uri": sign_in.redirect_uri, "code_verifier": sign_in.verifier}
+        pair, scopes = self._pair({"grant_type": "authorization_code", **asked})
+        kept = {
+            "access_token": pair.access_token,
+            "refresh_token": pair.refresh_token,
+            "expires_at": (now + timedelta(seconds=pair.expires_in)).isoformat(),
+        }
+        return Granted(pair.access_token, kept, scopes)
+
+    def identify(self, granted: Granted) -> tuple[frozenset[str], list[Profile]]:
+        scopes = granted.scopes or frozenset()
+        return scopes, self.profiles(granted.access_token) if set(self.scopes) <= scopes else []
+
+    def profiles(self, access_token: str) -> list[Profile]:
+        """The creator of a token; where TikTok does not tell the user name now, the handle is the display name."""
+        headers = {"Authorization": f"Bearer {access_token}", "Content-Type": "application/json; charset=UTF-8"}
+        fields = {"fields": "open_id,display_name"}
+        user = self._told("GET", f"{self._api}/user/info/", params=fields, headers=headers).get("user", {})
+        if not user.get("open_id"):
+            raise _unreadable()
+        name = str(user.get("display_name") or user["open_id"])
+        creator = f"{self._api}/post/publish/creator_info/query/"
+        try:
+            handle = self._told("POST", creator, content=b"{}", headers=headers).get("creator_username")
+        except VendorRefused:  # of one who may not post now: with 15 posts in 24 hours, or banned
+            handle = None
+        return [Profile(str(user["open_id"]), str(handle or name), name)]
+
+    def _told(self, method: str, url: str, **content: Any) -> dict[str, Any]:
+        """The data of an envelope."""
+        try:
+            response = httpx.request(method, url, timeout=self._timeout, trust_env=not self._direct, **content)
+            envelope = response.json()
+            code, data = str(envelope["error"]["code"]), envelope.get("data") or {}
+        except httpx.TransportError as error:
+            raise transport_failure(error, vendor=_VENDOR, name="TikTok") from error
+        except (ValueError, KeyError, TypeError):
+            raise _unreadable() from None
+        if code != "ok":
+            busy = code in ("rate_limit_exceeded", "internal_error") or response.status_code >= 500
+            kind = VendorUnavailable if busy else VendorRefused
+            raise kind(f"TikTok does not say which account that is ({code}); sign in again.", vendor=_VENDOR, code=code)
+        return dict(data)
+
+    def _pair(self, asked: dict[str, str]) -> tuple[Grant, frozenset[str]]:
+        """A pair of tokens, and the scopes that it has."""
+        form = {"client_key": self._client_key(), "client_secret": self._client_secret(), **asked}
         try:
             response = httpx.post(self._url, data=form, timeout=self._timeout, trust_env=not self._direct)
         except httpx.TransportError as error:
@@ -425,15 +505,23 @@ class TikTokOAuth:
                 "TikTok's token endpoint is busy; try again later.", vendor=_VENDOR, code=str(response.status_code)
             )
         if code or response.status_code >= 400:
+            if "code" in asked and code in ("invalid_grant", "invalid_request"):
+                raise CredentialsRejected(
+                    f"TikTok did not accept the sign-in ({code}): run `empire connect tiktok` again, and finish within "
+                    "minutes.",
+                    vendor=_VENDOR,
+                    code=str(code),
+                )
             kind = GrantEnded if code == "invalid_grant" else CredentialsRejected
             raise kind(_refusal(str(code)), vendor=_VENDOR, code=str(code or response.status_code))
         try:
-            return Grant(
+            pair = Grant(
                 access_token=answer["access_token"],
                 refresh_token=answer["refresh_token"],
                 expires_in=float(answer["expires_in"]),
                 refresh_expires_in=float(answer["refresh_expires_in"]),
             )
+            return pair, frozenset(str(answer.get("scope", "")).split(","))
         except (KeyError, TypeError, ValueError):
             # Without its cause: an error about these fields would quote the tokens.
             raise _unreadable() from None
@@ -456,7 +544,7 @@ def _refusal(code: str) -> str:
     if code == "invalid_grant":
         return (
             "TikTok refused to renew its access (the grant was used, revoked or has expired): connect the account "
-            "again and put the new EMPIRE_TIKTOK_REFRESH_TOKEN into .env."
+            "again with `empire connect tiktok`."
         )
     return (
         f"TikTok's token endpoint refused our client ({code}): check EMPIRE_TIKTOK_CLIENT_KEY and "

@@ -518,7 +518,7 @@ class YouTubeClient:
             )
         if status == 401:
             return CredentialsRejected(
-                "YouTube rejected the credentials: put a new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+                "YouTube rejected the credentials: connect the channel again with `empire connect youtube`.",
                 vendor=_VENDOR,
                 code=code,
             )

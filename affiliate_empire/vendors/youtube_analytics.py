@@ -110,8 +110,8 @@ def _refusal(status: int, reason: str | None, message: str) -> VendorError:
         return VendorUnavailable(f"YouTube Analytics is busy ({code}); try again later.", vendor=_VENDOR, code=code)
     if status == 401 or reason == "insufficientPermissions":
         return CredentialsRejected(
-            f"YouTube Analytics rejected the grant ({code}): connect the channel with yt-analytics.readonly, and put "
-            "the new EMPIRE_YOUTUBE_REFRESH_TOKEN into .env.",
+            f"YouTube Analytics rejected the grant ({code}): connect the channel again with `empire connect youtube` "
+            "and grant yt-analytics.readonly.",
             vendor=_VENDOR,
             code=code,
         )

@@ -542,7 +542,7 @@ def test_a_refresh_token_works_once(world: RunningWorld) -> None:
     assert (first.expires_in, first.refresh_expires_in) == (7200, 180 * 86400)
     error = refusal(lambda: oauth.refresh(SANDBOX_KEYS["tiktok_refresh_token"]))
     assert (type(error), error.code) == (GrantEnded, "invalid_grant")
-    assert "EMPIRE_TIKTOK_REFRESH_TOKEN" in str(error)
+    assert "empire connect tiktok" in str(error)
     second = oauth.refresh(first.refresh_token)
     assert second.access_token != first.access_token
     world.move_to(START + timedelta(days=1))

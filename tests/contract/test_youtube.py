@@ -416,7 +416,7 @@ def test_replies_hold_only_what_googles_schema_knows(world: RunningWorld, client
 
 def test_a_revoked_grant_and_a_wrong_client_are_refused(shared_world: RunningWorld) -> None:
     for changes, remedy in (
-        ({"refresh_token": "revoked"}, "EMPIRE_YOUTUBE_REFRESH_TOKEN"),
+        ({"refresh_token": "revoked"}, "empire connect youtube"),
         ({"client_secret": "wrong"}, "EMPIRE_YOUTUBE_CLIENT_SECRET"),
     ):
         client = open_client(shared_world, **changes)

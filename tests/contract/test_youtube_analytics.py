@@ -221,7 +221,7 @@ def test_the_grant_needs_the_scope(world: RunningWorld, client: YouTubeAnalytics
 
 
 def test_a_revoked_grant_is_refused_with_the_remedy(world: RunningWorld) -> None:
-    with pytest.raises(CredentialsRejected, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
+    with pytest.raises(CredentialsRejected, match="empire connect youtube"):
         open_client(world, refresh_token="revoked").fetch_engagement(["abc"], since=DAY, until=DAY)
 
 

@@ -79,6 +79,11 @@ class RunningWorld:
         """How a platform treats an account from now on (``*``: all of them), by ``PUT /_world/accounts/…``."""
         self._http.put(f"{self.url}/_world/accounts/{platform}/{account}", json=standing).raise_for_status()
 
+    def sign_in(self, platform: str, *accounts: str, **answer: Any) -> None:
+        """Who is signed in at a platform, and what they answer (``deny``, ``withhold``): ``PUT /_world/consent``."""
+        wish = {"platform": platform, "accounts": list(accounts), **answer}
+        self._http.put(f"{self.url}/_world/consent", json=wish).raise_for_status()
+
     def fault(self, match: str, **rule: Any) -> None:
         """A rule of ``POST /_world/faults``, in force at once."""
         self._http.post(f"{self.url}/_world/faults", json={"match": match, **rule}).raise_for_status()

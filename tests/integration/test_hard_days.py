@@ -389,7 +389,7 @@ def test_a_grant_revoked_between_two_posts(world: RunningWorld, business: Busine
     business.publish(first)
     revoke_youtube(world)
 
-    with pytest.raises(CredentialsRejected, match="EMPIRE_YOUTUBE_REFRESH_TOKEN"):
+    with pytest.raises(CredentialsRejected, match="empire connect youtube"):
         business.publish(second)
     asked = world.fault_hits()
     for _ in range(3):
@@ -403,7 +403,7 @@ def test_a_grant_revoked_between_two_posts(world: RunningWorld, business: Busine
     assert due(business) == []
     assert [account.status for account in rows(business.ledger, Account)] == ["active"] * 4
     (open_post,) = open_effects(ledger=business.ledger)
-    assert "EMPIRE_YOUTUBE_REFRESH_TOKEN" in open_post["error"]
+    assert "empire connect youtube" in open_post["error"]
 
     world.clear_faults()
     resume_scope("account:youtube:gearlab", ledger=business.ledger)

@@ -172,7 +172,7 @@ def test_a_second_account_has_the_grant_that_was_stored_for_it(ledger: Ledger, t
     vault, clock = open_vault(ledger, tmp_path), FixedClock(START)
     grants = Grants(vault, given=lambda platform: {"refresh_token": "of-the-settings"}, clock=clock)
     assert grants.of("youtube:gearlab")["refresh_token"] == "of-the-settings"
-    with pytest.raises(NotConnected, match="empire secrets set youtube:second"):
+    with pytest.raises(NotConnected, match="empire connect youtube --account youtube:second"):
         grants.of("youtube:second")
     set_grant("youtube:second", "token-2", user_id=None, vault=vault, ledger=ledger, clock=clock)
     assert grants.of("youtube:second")["refresh_token"] == "token-2"

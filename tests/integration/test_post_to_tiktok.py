@@ -477,12 +477,12 @@ def test_a_dead_grant_is_told_once_and_not_asked_again(world: RunningWorld, busi
     world.store.execute("UPDATE tiktok_refresh_tokens SET used = 1")
     world.fault("POST /tiktok/v2/oauth/token/", when="after", delay=0.001, times=9)  # counts
     for _ in range(3):
-        with pytest.raises(CredentialsRejected, match="EMPIRE_TIKTOK_REFRESH_TOKEN") as refused:
+        with pytest.raises(CredentialsRejected, match="empire connect tiktok") as refused:
             business.tiktok.fetch_creator_info()
         assert refused.value.code == "invalid_grant"
     assert world.fault_hits() == 1
     (alert,) = rows(business.ledger, Alert)
-    assert "EMPIRE_TIKTOK_REFRESH_TOKEN" in alert.message
+    assert "empire connect tiktok" in alert.message
     assert alert.raised_at == SLOT
 
 

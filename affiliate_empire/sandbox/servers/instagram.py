@@ -29,13 +29,14 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.consent import RESIDENTS, SIGN_INS, CodeRefused, Granted, Resident, belongs
 from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
 
 PLATFORM = "instagram"
-USERNAME = "sandbox.reels"
+FIRST = RESIDENTS[PLATFORM][0].id  # the one whose grant is published
 
 POSTS_PER_24H = 100
 CONTAINERS_PER_24H = 400
@@ -43,6 +44,7 @@ CONTAINER_LIFE = timedelta(hours=24)
 PROCESSING = timedelta(seconds=60)
 PROCESSING_LOOKS = 2  # a client that keeps asking sees it in progress so often, however slow the world's clock
 TOKEN_LIFE = timedelta(days=60)
+SHORT_LIFE = timedelta(hours=1)  # of a token that a code was exchanged for
 TOKEN_REST = timedelta(hours=24)  # exchanged sooner, a token is the same token
 INSIGHTS_DELAY_HOURS = 48
 MAX_BYTES = 300 * 1024 * 1024
@@ -56,6 +58,12 @@ VERSIONS = {
     "v25.0": date(2028, 7, 29), "v26.0": date(2029, 1, 1),
 }  # fmt: skip
 
+_PAGE_FIELDS = "name,instagram_business_account{id,username,name}"
+_BY_DEFAULT = Granted((FIRST,), tuple(sorted(SIGN_INS[PLATFORM].scopes)))
+_OWNER = {
+    "containers": belongs("instagram_containers.container_id", FIRST),
+    "media": belongs("instagram_media.container_id", FIRST),
+}
 _CREDENTIALS = frozenset({"access_token", "appsecret_proof"})
 _CONTAINER = frozenset(
     {"media_type", "video_url", "upload_type", "caption", "share_to_feed", "cover_url", "thumb_offset", "audio_name",
@@ -128,6 +136,8 @@ def routes(world: World) -> list[BaseRoute]:
     return [
         Route("/instagram/reel/{shortcode}/", graph.watch, methods=["GET"]),
         Route(f"{api}/oauth/access_token", guarded(graph.exchange_token), methods=["GET"]),
+        Route(f"{api}/me/permissions", guarded(graph.permissions), methods=["GET"]),
+        Route(f"{api}/me/accounts", guarded(graph.pages), methods=["GET"]),
         Route(f"{api}/{{node}}/media", guarded(graph.create_container), methods=["POST"]),
         Route(f"{api}/{{node}}/media", guarded(graph.list_media), methods=["GET"]),
         Route(f"{api}/{{node}}/media_publish", guarded(graph.publish), methods=["POST"]),
@@ -152,57 +162,120 @@ class _Instagram:
         if until is None or self.world.now().date() >= until:
             raise Refused(2635, f"You are calling a version of the API that is not available: {version}.")
 
-    def _authorize(self, request: Request, given: dict[str, Any]) -> None:
+    def _authorize(self, request: Request, given: dict[str, Any]) -> Granted:
         kind, _, bearer = request.headers.get("authorization", "").partition(" ")
         token = bearer.strip() if kind == "Bearer" else str(given.get("access_token", ""))
-        self._check_token(token)
+        return self._check_token(token)
 
-    def _check_token(self, token: str) -> None:
+    def _check_token(self, token: str) -> Granted:
+        """Whom a token speaks for."""
         if token == keys.INSTAGRAM_ACCESS_TOKEN:  # of a system user: it does not expire
-            return
+            return _BY_DEFAULT
         row = self.store.one("SELECT expires_at FROM instagram_tokens WHERE token = ?", (token,))
         if row is None:
             raise Refused(190, "Invalid OAuth access token - Cannot parse access token", status=401)
         if instant(row["expires_at"]) <= self.world.now():
             raise Refused(190, "Error validating access token: Session has expired.", subcode=463, status=401)
+        return self.world.consent.granted("instagram", token) or _BY_DEFAULT
 
-    def _own(self, request: Request) -> None:
-        """The path names the account of the token."""
-        if request.path_params["node"] not in (keys.INSTAGRAM_USER_ID, "me"):
-            raise _no_such_object(request.path_params["node"])
+    def _own(self, request: Request, granted: Granted) -> str:
+        """The account that the path names, if it is one of the token's."""
+        node = str(request.path_params["node"])
+        if node == "me" and len(granted.residents) == 1:
+            return granted.residents[0]
+        if node not in granted.residents:
+            raise _no_such_object(node)
+        return node
+
+    def _of(self, platform_id: str) -> Resident:
+        return self.world.consent.resident(PLATFORM, platform_id)
+
+    def _owner(self, thing: str) -> str:
+        return self.world.consent.owner(PLATFORM, thing)
 
     async def exchange_token(self, request: Request) -> Response:
-        """``fb_exchange_token``: a token that lives 60 days from now for one that is a day old or more."""
-        given = _given(request.query_params, {"grant_type", "client_id", "client_secret", "fb_exchange_token"})
-        if given.get("grant_type") != "fb_exchange_token":
+        """A code for a token of an hour; ``fb_exchange_token``: one of 60 days for it, or for one of a day or more."""
+        given = _given(
+            request.query_params,
+            {"grant_type", "client_id", "client_secret", "fb_exchange_token", "code", "redirect_uri"},
+        )
+        if given.get("grant_type", "authorization_code") not in ("fb_exchange_token", "authorization_code"):
             raise Refused(100, "Invalid parameter: grant_type")
         if (given.get("client_id"), given.get("client_secret")) != (keys.META_APP_ID, keys.META_APP_SECRET):
             raise Refused(101, "Error validating application. Cannot get application info due to a system error.")
+        if "code" in given:
+            return self._redeem(given)
         token, now = str(given.get("fb_exchange_token", "")), self.world.now()
-        self._check_token(token)
+        granted = self._check_token(token)
         row = self.store.one("SELECT issued_at, expires_at FROM instagram_tokens WHERE token = ?", (token,))
         expires = now + TOKEN_LIFE
-        if row is not None and now < instant(row["issued_at"]) + TOKEN_REST:
+        lived = row is not None and instant(row["expires_at"]) > instant(row["issued_at"]) + TOKEN_REST
+        if row is not None and lived and now < instant(row["issued_at"]) + TOKEN_REST:
             expires = instant(row["expires_at"])
         else:
             token = f"EAAG{secrets.token_hex(48)}"
             self.store.execute("INSERT INTO instagram_tokens VALUES (?, ?, ?)", (token, stamp(now), stamp(expires)))
+            self.world.consent.grant("instagram", token, granted)
         seconds = int((expires - now).total_seconds())
         return JSONResponse({"access_token": token, "token_type": "bearer", "expires_in": seconds})
+
+    def _redeem(self, given: dict[str, Any]) -> Response:
+        try:
+            granted = self.world.consent.redeem(
+                PLATFORM, str(given["code"]), redirect_uri=str(given.get("redirect_uri", "")), verifier=""
+            )
+        except CodeRefused as refusal:
+            if refusal.reason == "redirect_uri":
+                said = "Please make sure your redirect_uri is identical to the one you used in the OAuth dialog request"
+                raise Refused(100, f"Error validating verification code. {said}", subcode=36008) from None
+            raise Refused(100, "This authorization code has been used.", subcode=36009) from None
+        token, now = f"EAAG{secrets.token_hex(48)}", self.world.now()
+        values = (token, stamp(now), stamp(now + SHORT_LIFE))
+        self.store.execute("INSERT INTO instagram_tokens VALUES (?, ?, ?)", values)
+        self.world.consent.grant("instagram", token, granted)
+        seconds = int(SHORT_LIFE.total_seconds())
+        return JSONResponse({"access_token": token, "token_type": "bearer", "expires_in": seconds})
+
+    async def permissions(self, request: Request) -> Response:
+        """``/me/permissions``: what was granted, and what was declined."""
+        granted = self._authorize(request, _given(request.query_params, _CREDENTIALS))
+        known = sorted(SIGN_INS[PLATFORM].scopes)
+        rows = [{"permission": name, "status": "granted" if name in granted.scopes else "declined"} for name in known]
+        return JSONResponse({"data": rows})
+
+    async def pages(self, request: Request) -> Response:
+        """``/me/accounts``: the pages of the person who signed in, each with its professional account."""
+        given = _given(request.query_params, {"fields", "limit"} | _CREDENTIALS)
+        granted = self._authorize(request, given)
+        if given.get("fields") != _PAGE_FIELDS:
+            raise Refused(100, f"This world takes fields={_PAGE_FIELDS}")
+        if "pages_show_list" not in granted.scopes:
+            return JSONResponse({"data": []})
+        pages = [
+            {
+                "id": f"10{resident[-13:]}",
+                "name": self._of(resident).name,
+                "instagram_business_account": {
+                    "id": resident,
+                    "username": self._of(resident).handle,
+                    "name": self._of(resident).name,
+                },
+            }
+            for resident in granted.residents
+        ]
+        return JSONResponse({"data": pages})
 
     # ------------------------------------------------------------------ containers
     async def create_container(self, request: Request) -> Response:
         """A container for a Reel: invisible, and gone after 24 hours unless published."""
         given = await _sent(request, _CONTAINER)
-        self._authorize(request, given)
-        self._own(request)
+        user = self._own(request, self._authorize(request, given))
         wish = _wish(given)
         now = self.world.now()
         since = stamp(now - timedelta(hours=24))
-        count = self.store.one("SELECT count(*) FROM instagram_containers WHERE created_at > ?", (since,))
-        allowed = max(
-            CONTAINERS_PER_24H, 4 * (self.world.standing(PLATFORM, keys.INSTAGRAM_USER_ID).posts_per_day or 0)
-        )
+        theirs = f"created_at > ? AND {_OWNER['containers']} = ?"
+        count = self.store.one(f"SELECT count(*) FROM instagram_containers WHERE {theirs}", (since, user))  # noqa: S608
+        allowed = max(CONTAINERS_PER_24H, 4 * (self.world.standing(PLATFORM, user).posts_per_day or 0))
         if count is not None and count[0] >= allowed:
             raise Refused(4, "Application request limit reached")
         container_id = self._number("containers", "17")
@@ -215,6 +288,7 @@ class _Instagram:
                 stamp(now) if fetched.arrived else None, json.dumps(fetched.media), fetched.failure,
             ),
         )  # fmt: skip
+        self.world.consent.own(container_id, user)
         self.world.keep_request(PLATFORM, container_id, await raw_request(request))
         answer = {"id": container_id}
         if "upload_type" in wish:
@@ -258,12 +332,14 @@ class _Instagram:
             self.check_version(request.path_params["version"])
             if kind != "OAuth":
                 raise Refused(190, "no token")
-            self._check_token(token.strip())
+            granted = self._check_token(token.strip())
         except Refused:
             raise _UploadRefused("NotAuthorizedError", "User not authorized to perform this request") from None
         container_id = request.path_params["container"]
         row = self._container(container_id)
         if row is None or "upload_type" not in json.loads(row["wish"]) or self._status(row) in ("EXPIRED", "PUBLISHED"):
+            raise _UploadRefused("ProcessingFailedError", "Invalid container id")
+        if self._owner(container_id) not in granted.residents:
             raise _UploadRefused("ProcessingFailedError", "Invalid container id")
         if row["uploaded_at"] is not None:
             return JSONResponse({"success": True, "message": "Upload successful."})
@@ -331,10 +407,9 @@ class _Instagram:
     async def publish(self, request: Request) -> Response:
         """``media_publish``: the container becomes a Reel, once."""
         given = await _sent(request, frozenset({"creation_id"}))
-        self._authorize(request, given)
-        self._own(request)
+        user = self._own(request, self._authorize(request, given))
         row = self._container(str(given.get("creation_id", "")))
-        if row is None:
+        if row is None or self._owner(row["container_id"]) != user:
             raise Refused(24, "The requested resource does not exist", subcode=2207006)
         status = self._status(row)
         if status == "EXPIRED":
@@ -342,19 +417,20 @@ class _Instagram:
                           subcode=2207020)  # fmt: skip
         if status != "FINISHED":
             raise Refused(9007, "Media ID is not available", subcode=2207027)
-        standing = self.world.standing(PLATFORM, keys.INSTAGRAM_USER_ID)
+        standing = self.world.standing(PLATFORM, user)
         if standing.restricted:
             raise Refused(25, "The Instagram account is restricted.", subcode=2207050)
-        if not standing.allows(self._posted(), POSTS_PER_24H):
+        if not standing.allows(self._posted(user), POSTS_PER_24H):
             raise Refused(9, "Application request limit reached", subcode=2207042)
         with self.store.transaction():
             media_id = self._number("media", "18")
             self._accept(row, media_id)
         return JSONResponse({"id": media_id})
 
-    def _posted(self) -> int:
+    def _posted(self, user: str) -> int:
         since = stamp(self.world.now() - timedelta(hours=24))
-        count = self.store.one("SELECT count(*) FROM instagram_media WHERE published_at > ?", (since,))
+        theirs = f"published_at > ? AND {_OWNER['media']} = ?"
+        count = self.store.one(f"SELECT count(*) FROM instagram_media WHERE {theirs}", (since, user))  # noqa: S608
         return int(count[0]) if count else 0
 
     def _accept(self, row: sqlite3.Row, media_id: str) -> None:
@@ -370,7 +446,7 @@ class _Instagram:
         )
         self.world.accept_post(
             PLATFORM,
-            USERNAME,
+            self._of(self._owner(row["container_id"])).handle,
             media_id,
             title=_headline(caption),
             text=caption,
@@ -388,8 +464,7 @@ class _Instagram:
     async def delete(self, request: Request) -> Response:
         """A Reel is deleted for good, by a token with ``instagram_manage_contents``; nothing else can be."""
         given = _given(request.query_params, set(_CREDENTIALS))
-        self._authorize(request, given)
-        row = self._medium(request.path_params["node"])
+        row = self._medium(request.path_params["node"], self._authorize(request, given))
         if row is None:
             raise _no_such_object(request.path_params["node"])
         if self.store.fact("instagram.no_deletion") == "1":
@@ -405,29 +480,26 @@ class _Instagram:
     async def publishing_limit(self, request: Request) -> Response:
         """``content_publishing_limit``: how much of the day's posts is used."""
         given = _given(request.query_params, {"fields", "since"} | _CREDENTIALS)
-        self._authorize(request, given)
-        self._own(request)
+        user = self._own(request, self._authorize(request, given))
         fields = _fields(given, frozenset({"config", "quota_usage"}), "quota_usage")
-        standing = self.world.standing(PLATFORM, keys.INSTAGRAM_USER_ID)
+        standing = self.world.standing(PLATFORM, user)
         total = POSTS_PER_24H if standing.posts_per_day is None else standing.posts_per_day
-        answer = {"quota_usage": self._posted(), "config": {"quota_total": total, "quota_duration": 86400}}
+        answer = {"quota_usage": self._posted(user), "config": {"quota_total": total, "quota_duration": 86400}}
         return JSONResponse({"data": [{name: answer[name] for name in fields}]})
 
     # ------------------------------------------------------------------ reads
     async def read_node(self, request: Request) -> Response:
         """A container's status, a Reel's fields, or the account."""
         given = _given(request.query_params, {"fields"} | _CREDENTIALS)
-        self._authorize(request, given)
-        node = request.path_params["node"]
-        if (container := self._container(node)) is not None:
+        granted, node = self._authorize(request, given), request.path_params["node"]
+        if (container := self._container(node)) is not None and self._owner(node) in granted.residents:
             return self._read_container(container, given)
-        if (media := self._medium(node)) is not None:
+        if (media := self._medium(node, granted)) is not None:
             return JSONResponse(self._media(media, given, "id"))
-        if node in (keys.INSTAGRAM_USER_ID, "me"):
-            account = {"id": keys.INSTAGRAM_USER_ID, "username": USERNAME, "media_count": self._count()}
-            fields = _fields(given, frozenset(account), "id")
-            return JSONResponse({name: account[name] for name in fields} | {"id": keys.INSTAGRAM_USER_ID})
-        raise _no_such_object(node)
+        user = self._own(request, granted)
+        account = {"id": user, "username": self._of(user).handle, "media_count": self._count(user)}
+        fields = _fields(given, frozenset(account), "id")
+        return JSONResponse({name: account[name] for name in fields} | {"id": user})
 
     def _read_container(self, row: sqlite3.Row, given: dict[str, Any]) -> Response:
         fields = _fields(given, _CONTAINER_FIELDS, "id")
@@ -447,17 +519,16 @@ class _Instagram:
     async def list_media(self, request: Request) -> Response:
         """The account's Reels, newest first."""
         given = _given(request.query_params, {"fields", "limit", "after", "since", "until"} | _CREDENTIALS)
-        self._authorize(request, given)
-        self._own(request)
+        user = self._own(request, self._authorize(request, given))
         limit = _whole(given.get("limit", "25"), "limit")
         start = _whole(given.get("after", "0"), "after")
         if not 1 <= limit <= 100:
             raise Refused(100, "Param limit must be between 1 and 100")
         since = datetime.fromtimestamp(_whole(given.get("since", "0"), "since"), tz=self.world.now().tzinfo)
         rows = self.store.query(
-            "SELECT * FROM instagram_media WHERE removed_at IS NULL AND published_at >= ?"
+            f"SELECT * FROM instagram_media WHERE removed_at IS NULL AND published_at >= ? AND {_OWNER['media']} = ?"  # noqa: S608
             " ORDER BY published_at DESC, media_id DESC LIMIT ? OFFSET ?",
-            (stamp(since), limit + 1, start),
+            (stamp(since), user, limit + 1, start),
         )
         page: dict[str, Any] = {"data": [self._media(row, given, "id") for row in rows[:limit]]}
         if rows:
@@ -470,17 +541,19 @@ class _Instagram:
     async def insights(self, request: Request) -> Response:
         """A Reel's metrics; one that does not exist fails the call, one that is not ready yet is left out."""
         given = _given(request.query_params, {"metric", "period", "breakdown"} | _CREDENTIALS)
-        self._authorize(request, given)
-        row = self._medium(request.path_params["node"])
+        row = self._medium(request.path_params["node"], self._authorize(request, given))
         if row is None:
             raise _no_such_object(request.path_params["node"])
         return JSONResponse(self._insights(row, str(given.get("metric", ""))))
 
-    def _medium(self, media_id: str) -> sqlite3.Row | None:
-        return self.store.one("SELECT * FROM instagram_media WHERE media_id = ? AND removed_at IS NULL", (media_id,))
+    def _medium(self, media_id: str, granted: Granted) -> sqlite3.Row | None:
+        """A Reel of one of the token's accounts."""
+        row = self.store.one("SELECT * FROM instagram_media WHERE media_id = ? AND removed_at IS NULL", (media_id,))
+        return row if row is not None and self._owner(row["container_id"]) in granted.residents else None
 
-    def _count(self) -> int:
-        row = self.store.one("SELECT count(*) FROM instagram_media WHERE removed_at IS NULL")
+    def _count(self, user: str) -> int:
+        theirs = f"removed_at IS NULL AND {_OWNER['media']} = ?"
+        row = self.store.one(f"SELECT count(*) FROM instagram_media WHERE {theirs}", (user,))  # noqa: S608
         return int(row[0]) if row else 0
 
     def _media(self, row: sqlite3.Row, given: dict[str, Any], default: str) -> dict[str, Any]:
@@ -508,8 +581,8 @@ class _Instagram:
             "comments_count": counts["comments"],
             "is_ai_generated": bool(wish.get("is_ai_generated", False)),
             "is_shared_to_feed": bool(wish.get("share_to_feed", True)),
-            "owner": {"id": keys.INSTAGRAM_USER_ID},
-            "username": USERNAME,
+            "owner": {"id": self._owner(row["container_id"])},
+            "username": self._of(self._owner(row["container_id"])).handle,
         }
         node = {name: answer[name] for name in fields} | {"id": row["media_id"]}
         if metrics is not None:

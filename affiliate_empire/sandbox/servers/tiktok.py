@@ -1,10 +1,10 @@
 """TikTok as its clients meet it: rotating tokens, the Content Posting API (direct post and inbox draft), video/query.
 
-Every answer is ``{data, error{code, message, log_id}}``; the code says what happened, also with HTTP 200. One creator
-lives here. An upload that is complete is taken: TikTok then processes and moderates it, and the post's id is told only
-when that is done. A draft waits in the creator's inbox until this world's creator taps "post" in the app, who labels it
-there as AI-made and paid, and writes no caption. Facts that a test may set in the store: ``tiktok.unaudited``,
-``tiktok.private`` (the account), ``tiktok.comment_disabled`` (``1``), ``tiktok.scopes``.
+Every answer is ``{data, error{code, message, log_id}}``; the code says what happened, also with HTTP 200. An upload
+that is complete is taken: TikTok then processes and moderates it, and the post's id is told only when that is done. A
+draft waits in the creator's inbox until this world's creator taps "post" in the app, who labels it there as AI-made and
+paid, and writes no caption. Facts that a test may set in the store: ``tiktok.unaudited``, ``tiktok.private`` (the
+accounts), ``tiktok.comment_disabled`` (``1``), ``tiktok.scopes``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.consent import RESIDENTS, CodeRefused, Granted, Resident, belongs
 from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
 
 PLATFORM = "tiktok"
-CREATOR = "sandbox.creator"
+CREATOR = RESIDENTS[PLATFORM][0].handle  # the one whose grant is published
 SCOPES = "user.info.basic,video.publish,video.upload,video.list"
 
 POSTS_PER_24H = 15  # "typically around 15"; TikTok publishes no number
@@ -54,10 +55,16 @@ _POST_INFO: dict[str, type] = {
     "video_cover_timestamp_ms": int, "brand_content_toggle": bool, "brand_organic_toggle": bool, "is_aigc": bool,
 }  # fmt: skip
 _SOURCE_INFO: dict[str, type] = {"source": str, "video_size": int, "chunk_size": int, "total_chunk_count": int}
+_TOKEN_FIELDS = frozenset(
+    {"client_key", "client_secret", "grant_type", "refresh_token", "code", "redirect_uri", "code_verifier"}
+)
+_USER_FIELDS = frozenset({"open_id", "union_id", "avatar_url", "display_name"})  # of the scope user.info.basic
 _VIDEO_FIELDS = frozenset(
     {"id", "create_time", "share_url", "video_description", "duration", "height", "width", "title", "like_count",
      "comment_count", "share_count", "view_count"}
 )  # fmt: skip
+
+_OWNER = belongs("tiktok_publishes.publish_id", RESIDENTS[PLATFORM][0].id)
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{creator}</title></head>
 <body><p>SIMULATED VIDEO</p><video src="/tiktok/files/{post_id}.mp4" controls height="640"></video>
@@ -90,11 +97,12 @@ class Refused(Exception):
 class _Call:
     """An endpoint: what it needs and how often one user token may call it."""
 
-    answer: Callable[[Request, dict[str, Any]], dict[str, Any]]
+    answer: Callable[[Request, dict[str, Any], Resident], dict[str, Any]]
     scopes: tuple[str, ...]  # any one of them
     per_minute: int
     parameters: frozenset[str] = frozenset()
     begins: bool = False  # a publish, whose request is kept
+    reads: bool = False  # by GET, without a body
 
 
 def routes(world: World) -> list[BaseRoute]:
@@ -107,11 +115,15 @@ def routes(world: World) -> list[BaseRoute]:
         f"{publish}/video/init/": _Call(tiktok.start_post, ("video.publish",), 6, begins=True),
         f"{publish}/inbox/video/init/": _Call(tiktok.start_draft, ("video.upload",), 6, begins=True),
         f"{publish}/status/fetch/": _Call(tiktok.status, both, 30),
+        "/tiktok/v2/user/info/": _Call(tiktok.user_info, ("user.info.basic",), 600, frozenset({"fields"}), reads=True),
         "/tiktok/v2/video/query/": _Call(tiktok.query, ("video.list",), 600, frozenset({"fields"})),
     }
     return [
         Route("/tiktok/v2/oauth/token/", tiktok.token, methods=["POST"]),
-        *(Route(path, tiktok.guarded(path, call), methods=["POST"]) for path, call in calls.items()),
+        *(
+            Route(path, tiktok.guarded(path, call), methods=["GET" if call.reads else "POST"])
+            for path, call in calls.items()
+        ),
         Route("/tiktok/upload/video/", tiktok.take_chunk, methods=["PUT"]),
         Route("/tiktok/@{creator}/video/{post_id}", tiktok.watch, methods=["GET"]),
         Route("/tiktok/files/{post_id}.mp4", tiktok.file, methods=["GET"]),
@@ -137,45 +149,67 @@ class _TikTok:
 
     # ------------------------------------------------------------------ tokens
     async def token(self, request: Request) -> Response:
-        """Refresh-token grant. The new refresh token replaces the old one at once."""
+        """A code, or a refresh token, for a pair of tokens; the new refresh token replaces the old one at once."""
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             return _oauth_error("invalid_request", "The content type is not application/x-www-form-urlencoded.")
         form = QueryParams((await request.body()).decode("utf-8", "replace"))
-        if unknown := set(form) - {"client_key", "client_secret", "grant_type", "refresh_token"}:
+        if unknown := set(form) - _TOKEN_FIELDS:
             return _oauth_error("invalid_request", f"Unknown parameters: {', '.join(sorted(unknown))}.")
-        if form.get("grant_type") != "refresh_token":
-            return _oauth_error("unsupported_grant_type", "This world knows the refresh_token grant.")
+        if form.get("grant_type") not in ("refresh_token", "authorization_code"):
+            return _oauth_error("unsupported_grant_type", "The grant type is not supported.")
         if (form.get("client_key"), form.get("client_secret")) != (
             keys.TIKTOK_CLIENT_KEY,
             keys.TIKTOK_CLIENT_SECRET,
         ):
             return _oauth_error("invalid_client", "Client key or secret is incorrect.")
-        now, refresh, access = self.world.now(), f"rft.{secrets.token_urlsafe(40)}", f"act.{secrets.token_urlsafe(40)}"
-        scopes = self._fact("scopes") or SCOPES
         with self.store.transaction():
-            used = self.store.execute(
-                "UPDATE tiktok_refresh_tokens SET used = 1 WHERE token = ? AND NOT used AND expires_at > ?",
-                (form.get("refresh_token", ""), stamp(now)),
-            )
-            if not used:
-                return _oauth_error("invalid_grant", "Refresh token is invalid or expired.")
-            self.store.execute(
-                "INSERT INTO tiktok_refresh_tokens VALUES (?, ?, 0)", (refresh, stamp(now + REFRESH_LIFE))
-            )
-            self.store.execute(
-                "INSERT INTO tiktok_access_tokens VALUES (?, ?, ?)", (access, stamp(now + ACCESS_LIFE), scopes)
-            )
-        return JSONResponse(
-            {
-                "access_token": access,
-                "expires_in": int(ACCESS_LIFE.total_seconds()),
-                "open_id": "-000SandboxCreator",
-                "refresh_expires_in": int(REFRESH_LIFE.total_seconds()),
-                "refresh_token": refresh,
-                "scope": scopes,
-                "token_type": "Bearer",
-            }
+            if form["grant_type"] == "authorization_code":
+                try:
+                    granted = self.world.consent.redeem(
+                        PLATFORM,
+                        form.get("code", ""),
+                        redirect_uri=form.get("redirect_uri", ""),
+                        verifier=form.get("code_verifier", ""),
+                    )
+                except CodeRefused as refusal:
+                    said = {
+                        "code": "Authorization code is expired.",
+                        "redirect_uri": "Redirect_uri is not matched with the uri when requesting code.",
+                        "verifier": "Code verifier or code challenge is invalid.",
+                    }[refusal.reason]
+                    return _oauth_error("invalid_grant" if refusal.reason == "code" else "invalid_request", said)
+            else:
+                refresh = form.get("refresh_token", "")
+                used = self.store.execute(
+                    "UPDATE tiktok_refresh_tokens SET used = 1 WHERE token = ? AND NOT used AND expires_at > ?",
+                    (refresh, stamp(self.world.now())),
+                )
+                if not used:
+                    return _oauth_error("invalid_grant", "Refresh token is invalid or expired.")
+                granted = self.world.consent.granted("tiktok refresh", refresh) or Granted(
+                    (self.world.consent.first(PLATFORM).id,), tuple(SCOPES.split(","))
+                )
+            return JSONResponse(self._pair(granted))
+
+    def _pair(self, granted: Granted) -> dict[str, Any]:
+        """A new pair of tokens."""
+        now, refresh, access = self.world.now(), f"rft.{secrets.token_urlsafe(40)}", f"act.{secrets.token_urlsafe(40)}"
+        scopes = self._fact("scopes") or ",".join(granted.scopes)
+        self.store.execute("INSERT INTO tiktok_refresh_tokens VALUES (?, ?, 0)", (refresh, stamp(now + REFRESH_LIFE)))
+        self.store.execute(
+            "INSERT INTO tiktok_access_tokens VALUES (?, ?, ?)", (access, stamp(now + ACCESS_LIFE), scopes)
         )
+        self.world.consent.grant("tiktok refresh", refresh, granted)
+        self.world.consent.own(access, granted.residents[0])
+        return {
+            "access_token": access,
+            "expires_in": int(ACCESS_LIFE.total_seconds()),
+            "open_id": granted.residents[0],
+            "refresh_expires_in": int(REFRESH_LIFE.total_seconds()),
+            "refresh_token": refresh,
+            "scope": scopes,
+            "token_type": "Bearer",
+        }
 
     def guarded(self, path: str, call: _Call) -> Callable[[Request], Awaitable[Response]]:
         """Token, scope, rate limit, and a JSON body; refusals in TikTok's envelope."""
@@ -192,7 +226,8 @@ class _TikTok:
                     )
                 if unknown := set(request.query_params) - call.parameters:
                     raise _invalid(f"Unknown parameters: {', '.join(sorted(unknown))}")
-                data = call.answer(request, await _body(request))
+                creator = self.world.consent.resident(PLATFORM, self.world.consent.owner(PLATFORM, access))
+                data = call.answer(request, {} if call.reads else await _body(request), creator)
                 if call.begins:
                     self.world.keep_request(PLATFORM, data["publish_id"], await raw_request(request))
             except Refused as refusal:
@@ -212,14 +247,27 @@ class _TikTok:
         return access
 
     # ------------------------------------------------------------------ before a post
-    def creator_info(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def user_info(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
+        """Who granted the token."""
+        fields = [name for name in request.query_params.get("fields", "").split(",") if name]
+        if not fields or not set(fields) <= _USER_FIELDS:
+            raise _invalid("fields is required and may name fields of the user object only")
+        user = {
+            "open_id": creator.id,
+            "union_id": f"union{creator.id}",
+            "avatar_url": f"{self.world.base_url}/tiktok/avatar.webp",
+            "display_name": creator.name,
+        }
+        return {"user": {name: user[name] for name in fields}}
+
+    def creator_info(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
         """What this creator may choose now; a creator who may not post at all is told so with HTTP 200."""
         _only(body, frozenset())
-        self._check_standing(status=200)
+        self._check_standing(creator, status=200)
         return {
             "creator_avatar_url": f"{self.world.base_url}/tiktok/avatar.webp",
-            "creator_username": CREATOR,
-            "creator_nickname": "Sandbox Creator",
+            "creator_username": creator.handle,
+            "creator_nickname": creator.name,
             "privacy_level_options": self._privacy_options(),
             "comment_disabled": self._fact("comment_disabled") == "1",
             "duet_disabled": False,
@@ -231,26 +279,27 @@ class _TikTok:
         widest = "FOLLOWER_OF_CREATOR" if self._fact("private") == "1" else "PUBLIC_TO_EVERYONE"
         return [widest, "MUTUAL_FOLLOW_FRIENDS", "SELF_ONLY"]
 
-    def _check_standing(self, *, status: int) -> None:
-        standing = self.world.standing(PLATFORM, CREATOR)
+    def _check_standing(self, creator: Resident, *, status: int) -> None:
+        standing = self.world.standing(PLATFORM, creator.handle)
         if standing.restricted:
             raise Refused(status, "spam_risk_user_banned_from_posting", "The user is banned from making new posts.")
-        if not standing.allows(self._recent("posted_at"), POSTS_PER_24H):
+        if not standing.allows(self._recent(creator, "posted_at"), POSTS_PER_24H):
             raise Refused(
                 status, "spam_risk_too_many_posts", "The daily post cap from the API is reached for the user."
             )
 
-    def _recent(self, column: str, condition: str = "failure IS NULL") -> int:
-        """Publishes of the last 24 hours whose ``column`` is a time that has come."""
+    def _recent(self, creator: Resident, column: str, condition: str = "failure IS NULL") -> int:
+        """A creator's publishes of the last 24 hours whose ``column`` is a time that has come."""
         now = self.world.now()
+        theirs = f"{condition} AND {column} > ? AND {column} <= ? AND {_OWNER} = ?"
         row = self.store.one(
-            f"SELECT count(*) FROM tiktok_publishes WHERE {condition} AND {column} > ? AND {column} <= ?",  # noqa: S608
-            (stamp(now - timedelta(hours=24)), stamp(now)),
+            f"SELECT count(*) FROM tiktok_publishes WHERE {theirs}",  # noqa: S608
+            (stamp(now - timedelta(hours=24)), stamp(now), creator.id),
         )
         return 0 if row is None else int(row[0])
 
     # ------------------------------------------------------------------ uploads
-    def start_post(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def start_post(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
         """Direct Post: what the post will be, and where to send it. Nothing is visible yet."""
         _only(body, frozenset({"post_info", "source_info"}))
         info = _section(body, "post_info", _POST_INFO)
@@ -258,7 +307,7 @@ class _TikTok:
             raise _invalid("post_info.privacy_level is required")
         if len(info.get("title", "").encode("utf-16-le")) // 2 > CAPTION_CHARACTERS:
             raise _invalid("post_info.title is longer than 2200 UTF-16 characters")
-        self._check_standing(status=403)
+        self._check_standing(creator, status=403)
         unaudited, private = self._fact("unaudited") == "1", self._fact("private") == "1"
         if unaudited and not (private and info["privacy_level"] == "SELF_ONLY"):
             raise Refused(
@@ -274,20 +323,20 @@ class _TikTok:
             raise _invalid("branded content cannot be private: privacy_level SELF_ONLY")
         if self._fact("comment_disabled") == "1" and info.get("disable_comment") is not True:
             raise _invalid("the creator has disabled comments: post_info.disable_comment must be true")
-        return self._start(body, info, draft=False)
+        return self._start(body, info, creator, draft=False)
 
-    def start_draft(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def start_draft(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
         """A draft to the creator's inbox: it takes no ``post_info``, the creator says all that in the app."""
         _only(body, frozenset({"source_info"}))
-        standing = self.world.standing(PLATFORM, CREATOR)
+        standing = self.world.standing(PLATFORM, creator.handle)
         if standing.restricted:
             raise Refused(403, "spam_risk_user_banned_from_posting", "The user is banned from making new posts.")
-        drafts = self._recent("taken_at", "draft AND failure IS NULL")
+        drafts = self._recent(creator, "taken_at", "draft AND failure IS NULL")
         if drafts >= max(DRAFTS_PER_24H, standing.posts_per_day or 0):
             raise Refused(403, "spam_risk_too_many_pending_share", "At most 5 pending shares within any 24 hours.")
-        return self._start(body, {}, draft=True)
+        return self._start(body, {}, creator, draft=True)
 
-    def _start(self, body: dict[str, Any], info: dict[str, Any], *, draft: bool) -> dict[str, Any]:
+    def _start(self, body: dict[str, Any], info: dict[str, Any], creator: Resident, *, draft: bool) -> dict[str, Any]:
         size, chunk_size, chunks = _source(body)
         publish_id = f"v_{'inbox' if draft else 'pub'}_file~v2-1.{secrets.randbits(62)}"
         upload_token = secrets.token_urlsafe(32)
@@ -299,6 +348,7 @@ class _TikTok:
                 stamp(self.world.now()),
             ),
         )  # fmt: skip
+        self.world.consent.own(publish_id, creator.id)
         query = urlencode({"upload_id": publish_id, "upload_token": upload_token})
         return {"publish_id": publish_id, "upload_url": f"{self.world.base_url}/tiktok/upload/video/?{query}"}
 
@@ -338,6 +388,9 @@ class _TikTok:
         headers = {"Content-Range": f"bytes 0-{last}/{size}"}
         return Response(status_code=201 if ends else 206, headers=headers)
 
+    def _creator(self, row: sqlite3.Row) -> Resident:
+        return self.world.consent.resident(PLATFORM, self.world.consent.owner(PLATFORM, row["publish_id"]))
+
     def _path(self, publish_id: str) -> Path:
         return self.folder / f"{hashlib.sha256(publish_id.encode()).hexdigest()[:32]}.mp4"
 
@@ -345,8 +398,9 @@ class _TikTok:
         """The visible act: TikTok has the video, and will publish it, send it to the inbox, or fail it."""
         path, now, info = self._path(row["publish_id"]), self.world.now(), json.loads(row["post_info"])
         media, failure = _look_at(path)
-        standing = self.world.standing(PLATFORM, CREATOR)
-        if not row["draft"] and not standing.allows(self._recent("posted_at"), POSTS_PER_24H):
+        creator = self._creator(row)
+        standing = self.world.standing(PLATFORM, creator.handle)
+        if not row["draft"] and not standing.allows(self._recent(creator, "posted_at"), POSTS_PER_24H):
             failure = failure or "spam_risk_too_many_posts"
         sha256, caption = hashlib.sha256(path.read_bytes()).hexdigest(), info.get("title", "")
         earlier = self.store.one("SELECT count(*) FROM tiktok_publishes WHERE taken_at IS NOT NULL")
@@ -385,7 +439,7 @@ class _TikTok:
             flags |= dict.fromkeys(labels, True) | {"brand_organic_toggle": False, "from_inbox": True}
         self.world.accept_post(
             PLATFORM,
-            CREATOR,
+            self._creator(row).handle,
             post_id,
             title=_headline(caption),
             text=caption,
@@ -398,13 +452,13 @@ class _TikTok:
             self.world.retract_post(PLATFORM, post_id)  # taken, and never seen by this world's public
 
     # ------------------------------------------------------------------ reads
-    def status(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def status(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
         """How far a publish is; ``publicaly_available_post_id`` is TikTok's own spelling."""
         _only(body, frozenset({"publish_id"}))
         if not isinstance(body.get("publish_id"), str):
             raise _invalid("publish_id is required")
         row = self.store.one("SELECT * FROM tiktok_publishes WHERE publish_id = ?", (body["publish_id"],))
-        if row is None:
+        if row is None or self._creator(row) != creator:
             raise Refused(400, "invalid_publish_id", "The publish_id does not exist.")
         now = stamp(self.world.now())
         told: dict[str, Any] = {"uploaded_bytes": row["received"]}
@@ -418,7 +472,7 @@ class _TikTok:
             told["publicaly_available_post_id"] = [int(row["post_id"])]
         return told | {"status": "PUBLISH_COMPLETE"}
 
-    def query(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def query(self, request: Request, body: dict[str, Any], creator: Resident) -> dict[str, Any]:
         """``video/query``: the public videos among the ids asked for, with the fields asked for."""
         fields = [name for name in request.query_params.get("fields", "").split(",") if name]
         if not fields or not set(fields) <= _VIDEO_FIELDS:
@@ -431,7 +485,7 @@ class _TikTok:
         if not 0 < len(ids) <= IDS_PER_QUERY:
             raise _invalid(f"filters.video_ids holds 1 to {IDS_PER_QUERY} ids")
         found = [self._public(video_id) for video_id in dict.fromkeys(ids)]
-        videos = [self._video(row) for row in found if row is not None]
+        videos = [self._video(row) for row in found if row is not None and self._creator(row) == creator]
         return {"videos": [{name: video[name] for name in fields} for video in videos]}
 
     def _video(self, row: sqlite3.Row) -> dict[str, Any]:
@@ -441,7 +495,7 @@ class _TikTok:
         return {
             "id": row["post_id"],
             "create_time": int(instant(row["posted_at"]).timestamp()),
-            "share_url": f"{self.world.base_url}/tiktok/@{CREATOR}/video/{row['post_id']}",
+            "share_url": f"{self.world.base_url}/tiktok/@{self._creator(row).handle}/video/{row['post_id']}",
             "title": caption,
             "video_description": caption,
             "duration": round(media["duration"]),
@@ -464,7 +518,7 @@ class _TikTok:
         if row is None:
             return PlainTextResponse("Video currently unavailable", status_code=404)
         caption = html.escape(json.loads(row["post_info"]).get("title", ""))
-        return HTMLResponse(_PAGE.format(post_id=row["post_id"], creator=CREATOR, caption=caption))
+        return HTMLResponse(_PAGE.format(post_id=row["post_id"], creator=self._creator(row).handle, caption=caption))
 
     async def file(self, request: Request) -> Response:
         """The bytes of a public video."""

@@ -30,15 +30,14 @@ from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
+from affiliate_empire.sandbox.consent import RESIDENTS, CodeRefused, Granted, Resident, belongs
 from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
     from affiliate_empire.sandbox.world import World
 
 PLATFORM = "youtube"
-CHANNEL = "UCsandbox000000000000001"
-CHANNEL_TITLE = "Sandbox Channel"
-UPLOADS_PLAYLIST = "UU" + CHANNEL[2:]
+CHANNEL = RESIDENTS[PLATFORM][0].id  # the one whose grant is published
 
 SCOPES = tuple(
     f"https://www.googleapis.com/auth/{scope}"
@@ -59,6 +58,7 @@ PROCESSING = timedelta(seconds=60)
 GRANULE = 256 * 1024
 MAX_BYTES = 274_877_906_944
 
+_OWNER = belongs("youtube_videos.upload_id", CHANNEL)
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _STANDARD_PARAMETERS = frozenset(
     {"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token", "callback", "oauth_token", "$.xgafv"}
@@ -171,30 +171,58 @@ class _YouTube:
 
     # ------------------------------------------------------------------ OAuth
     async def token(self, request: Request) -> Response:
-        """Refresh-token grant; errors as RFC 6749 §5.2 has them."""
+        """A code, or a refresh token, for an access token; errors as RFC 6749 §5.2 has them."""
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             return _oauth_error(400, "invalid_request", "The body is not a form.")
         form = QueryParams((await request.body()).decode("utf-8", "replace"))
-        if form.get("grant_type") != "refresh_token":
-            return _oauth_error(400, "unsupported_grant_type", "This world knows the refresh_token grant.")
+        if form.get("grant_type") not in ("refresh_token", "authorization_code"):
+            return _oauth_error(400, "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type')}")
         client = (form.get("client_id"), form.get("client_secret"))
         if client != (keys.YOUTUBE_CLIENT_ID, keys.YOUTUBE_CLIENT_SECRET):
             return _oauth_error(401, "invalid_client", "The OAuth client was not found.")
-        if form.get("refresh_token") != keys.YOUTUBE_REFRESH_TOKEN:
+        if form["grant_type"] == "authorization_code":
+            return self._redeem(form)
+        refresh = form.get("refresh_token", "")
+        granted = self.world.consent.granted("youtube refresh", refresh)
+        if refresh == keys.YOUTUBE_REFRESH_TOKEN:
+            granted = Granted((CHANNEL,), SCOPES)
+        if granted is None:
             return _oauth_error(400, "invalid_grant", "Token has been expired or revoked.")
-        scope = form.get("scope") or " ".join(SCOPES)
-        if not set(scope.split()) <= set(SCOPES):
+        scope = form.get("scope") or " ".join(granted.scopes)
+        if not set(scope.split()) <= set(granted.scopes):
             return _oauth_error(400, "invalid_scope", "Some requested scopes were not granted.")
+        return JSONResponse(self._access(granted.residents[0], scope))
+
+    def _redeem(self, form: QueryParams) -> Response:
+        try:
+            granted = self.world.consent.redeem(
+                PLATFORM,
+                form.get("code", ""),
+                redirect_uri=form.get("redirect_uri", ""),
+                verifier=form.get("code_verifier", ""),
+            )
+        except CodeRefused as refusal:
+            if refusal.reason == "redirect_uri":
+                return _oauth_error(400, "redirect_uri_mismatch", "Bad Request")
+            said = "Invalid code verifier." if refusal.reason == "verifier" else "Malformed auth code."
+            return _oauth_error(400, "invalid_grant", said)
+        answer = self._access(granted.residents[0], " ".join(granted.scopes))
+        if granted.offline:
+            answer["refresh_token"] = f"1//{secrets.token_urlsafe(60)}"
+            self.world.consent.grant("youtube refresh", answer["refresh_token"], granted)
+        return JSONResponse(answer)
+
+    def _access(self, channel: str, scope: str) -> dict[str, Any]:
         access = f"ya29.{secrets.token_urlsafe(48)}"
         expires = self.world.now() + timedelta(seconds=TOKEN_SECONDS)
         with self.store.transaction():
             self.store.execute("INSERT INTO youtube_tokens VALUES (?, ?)", (access, stamp(expires)))
             self.store.execute("INSERT INTO google_grants VALUES (?, ?)", (access, scope))
-        return JSONResponse(
-            {"access_token": access, "expires_in": TOKEN_SECONDS, "scope": scope, "token_type": "Bearer"}
-        )
+            self.world.consent.own(access, channel)
+        return {"access_token": access, "expires_in": TOKEN_SECONDS, "scope": scope, "token_type": "Bearer"}
 
-    def _authorize(self, request: Request, scope: str | None = None) -> None:
+    def _authorize(self, request: Request, scope: str | None = None) -> str:
+        """The channel of the token."""
         kind, _, access = request.headers.get("authorization", "").partition(" ")
         row = self.store.one("SELECT expires_at FROM youtube_tokens WHERE token = ?", (access.strip(),))
         # Expiry is in the world's time: a clock that jumps a day ahead leaves no token valid, as a day would.
@@ -204,6 +232,7 @@ class _YouTube:
             grant = self.store.one("SELECT scope FROM google_grants WHERE token = ?", (access.strip(),))
             if grant is None or scope not in grant["scope"].split():
                 raise Refused(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
+        return self.world.consent.owner(PLATFORM, access.strip())
 
     def _spend(self, bucket: str, limit: int, units: int = 1) -> None:
         """Take a call's units from a bucket of the project's day, which begins at midnight Pacific."""
@@ -223,8 +252,8 @@ class _YouTube:
     # ------------------------------------------------------------------ upload
     async def start(self, request: Request) -> Response:
         """Open an upload session; nothing is visible yet."""
-        self._authorize(request)
-        standing = self.world.standing(PLATFORM, CHANNEL)
+        channel = self._authorize(request)
+        standing = self.world.standing(PLATFORM, channel)
         # A channel that may post more has been given a larger project quota, too. Invalid requests cost as well.
         self._spend("videos.insert", max(INSERTS_PER_DAY, standing.posts_per_day or 0))
         query = request.query_params
@@ -246,7 +275,10 @@ class _YouTube:
                 403, "authenticatedUserAccountSuspended", "The authenticated user's YouTube account is suspended."
             )
         since = stamp(self.world.now() - timedelta(hours=24))
-        recent = self.store.one("SELECT count(*) FROM youtube_videos WHERE uploaded_at > ?", (since,))
+        recent = self.store.one(
+            f"SELECT count(*) FROM youtube_videos WHERE uploaded_at > ? AND {_OWNER} = ?",  # noqa: S608
+            (since, channel),
+        )
         if recent is None or not standing.allows(recent[0], CHANNEL_UPLOADS_PER_24H):
             raise Refused(400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload.")
         upload_id = f"AEnB2U{secrets.token_urlsafe(48)}"
@@ -255,6 +287,7 @@ class _YouTube:
             "INSERT INTO youtube_sessions VALUES (?, ?, ?, ?, ?, 0, NULL, ?)",
             (upload_id, json.dumps(resource), ",".join(parts), int(notify), size, stamp(self.world.now())),
         )
+        self.world.consent.own(upload_id, channel)
         self.world.keep_request(PLATFORM, upload_id, await raw_request(request))
         location = (
             f"{self.world.base_url}{request.url.path}?{urlencode([*query.multi_items(), ('upload_id', upload_id)])}"
@@ -353,7 +386,7 @@ class _YouTube:
         vertical = media.get("height", 0) >= media.get("width", 1)
         self.world.accept_post(
             PLATFORM,
-            CHANNEL_TITLE,
+            self._channel(session["upload_id"]).name,
             video_id,
             title=resource["snippet"]["title"],
             text=resource["snippet"].get("description", ""),
@@ -378,6 +411,9 @@ class _YouTube:
         if rejection or failure or hidden:
             self.world.retract_post(PLATFORM, video_id)
 
+    def _channel(self, upload_id: str) -> Resident:
+        return self.world.consent.resident(PLATFORM, self.world.consent.owner(PLATFORM, upload_id))
+
     def _accepted(self, session: sqlite3.Row) -> Response:
         row = self.store.one("SELECT * FROM youtube_videos WHERE video_id = ?", (session["video_id"],))
         assert row is not None  # noqa: S101 - written in one transaction with the session's video_id
@@ -385,7 +421,7 @@ class _YouTube:
 
     async def set_thumbnail(self, request: Request) -> Response:
         """``thumbnails.set``: a cover for a video that is processed; setting it again replaces it."""
-        self._authorize(request)
+        channel = self._authorize(request)
         self._spend("units", UNITS_PER_DAY, THUMBNAIL_UNITS)
         query = request.query_params
         _check_parameters(query, frozenset({"videoId", "uploadType", "upload_protocol", "onBehalfOfContentOwner"}))
@@ -394,6 +430,8 @@ class _YouTube:
         rows = self._rows([query.get("videoId", "")])
         if not rows:
             raise Refused(404, "videoNotFound", "The video cannot be found.", location="videoId")
+        if self._channel(rows[0]["upload_id"]).id != channel:
+            raise Refused(403, "forbidden", "The thumbnail can't be set for the specified video.")
         image = await request.body()
         if not image:
             raise Refused(400, "mediaBodyRequired", "The request does not include the image content.")
@@ -417,7 +455,7 @@ class _YouTube:
 
     async def update_video(self, request: Request) -> Response:
         """``videos.update`` of a status, which loses what the request leaves out. It can hide, never show again."""
-        self._authorize(request, _MANAGING)
+        channel = self._authorize(request, _MANAGING)
         self._spend("units", UNITS_PER_DAY, CHANGE_UNITS)
         query = request.query_params
         _check_parameters(query, frozenset({"part", "onBehalfOfContentOwner"}))
@@ -432,7 +470,7 @@ class _YouTube:
             raise Refused(400, "unexpectedPart", "The part parameter does not name all sections.", location="part")
         _check_section("status", status)
         _check_status(status)
-        row = self._standing_row(str(video_id))
+        row = self._standing_row(str(video_id), channel)
         if status["privacyStatus"] == "public" or "publishAt" in status:
             raise Refused(403, "forbidden", "This world hides videos; it does not show them again.")
         resource = json.loads(row["resource"]) | {"status": status}
@@ -453,24 +491,27 @@ class _YouTube:
                 ),
             )
             self.world.retract_post(PLATFORM, row["video_id"])
-        return JSONResponse(self._video(self._standing_row(row["video_id"]), ["status"]))
+        return JSONResponse(self._video(self._standing_row(row["video_id"], channel), ["status"]))
 
     async def delete_video(self, request: Request) -> Response:
         """``videos.delete``: gone for good; the second time it cannot be found."""
-        self._authorize(request, _MANAGING)
+        channel = self._authorize(request, _MANAGING)
         self._spend("units", UNITS_PER_DAY, CHANGE_UNITS)
         query = request.query_params
         _check_parameters(query, frozenset({"id", "onBehalfOfContentOwner"}))
-        row = self._standing_row(query.get("id", ""))
+        row = self._standing_row(query.get("id", ""), channel)
         with self.store.transaction():
             self.store.execute("INSERT INTO youtube_deleted VALUES (?, ?)", (row["video_id"], stamp(self.world.now())))
             self.world.retract_post(PLATFORM, row["video_id"])
         return Response(status_code=204)
 
-    def _standing_row(self, video_id: str) -> sqlite3.Row:
+    def _standing_row(self, video_id: str, channel: str) -> sqlite3.Row:
+        """A video that stands, of the channel that asks."""
         rows = self._rows([video_id])
         if not rows:
             raise Refused(404, "videoNotFound", "The video cannot be found.", location="id")
+        if self._channel(rows[0]["upload_id"]).id != channel:
+            raise Refused(403, "forbidden", "The video cannot be changed by this channel.")
         return rows[0]
 
     def _fact(self, name: str) -> str | None:
@@ -506,15 +547,19 @@ class _YouTube:
 
     # ------------------------------------------------------------------ reads
     async def list_videos(self, request: Request) -> Response:
-        """``videos.list`` by id."""
-        self._authorize(request)
+        """``videos.list`` by id; what is private is shown to its channel only."""
+        channel = self._authorize(request)
         self._spend("units", UNITS_PER_DAY)
         query = request.query_params
         _check_parameters(query, frozenset({"part", "id", "maxResults", "pageToken", "hl"}))
         parts = _parts(query)
         if "id" not in query:
             raise Refused(400, "missingRequiredParameter", "No filter selected. Expected one of: id", location="id")
-        rows = self._rows(_ids(query))
+        rows = [
+            row
+            for row in self._rows(_ids(query))
+            if self._channel(row["upload_id"]).id == channel or self._public(row["video_id"]) is not None
+        ]
         return JSONResponse(_listing("youtube#videoListResponse", [self._video(row, parts) for row in rows]))
 
     async def batch_stats(self, request: Request) -> Response:
@@ -543,34 +588,39 @@ class _YouTube:
 
     async def list_channels(self, request: Request) -> Response:
         """``channels.list`` of the channel that granted the token."""
-        self._authorize(request)
+        channel = self.world.consent.resident(PLATFORM, self._authorize(request))
         self._spend("units", UNITS_PER_DAY)
         query = request.query_params
         _check_parameters(query, frozenset({"part", "mine", "id", "maxResults", "pageToken"}))
         parts = _parts(query)
-        item: dict[str, Any] = {"kind": "youtube#channel", "id": CHANNEL, "etag": _etag(CHANNEL)}
+        item: dict[str, Any] = {"kind": "youtube#channel", "id": channel.id, "etag": _etag(channel.id)}
         if "snippet" in parts:
-            item["snippet"] = {"title": CHANNEL_TITLE, "description": "", "publishedAt": "2024-01-01T00:00:00Z"}
+            item["snippet"] = {
+                "title": channel.name,
+                "description": "",
+                "customUrl": f"@{channel.handle}",
+                "publishedAt": "2024-01-01T00:00:00Z",
+            }
         if "contentDetails" in parts:
-            item["contentDetails"] = {"relatedPlaylists": {"uploads": UPLOADS_PLAYLIST, "likes": ""}}
+            item["contentDetails"] = {"relatedPlaylists": {"uploads": _uploads(channel.id), "likes": ""}}
         return JSONResponse(_listing("youtube#channelListResponse", [item]))
 
     async def list_uploads(self, request: Request) -> Response:
         """``playlistItems.list`` of the uploads, newest first; a video appears once it is processed."""
-        self._authorize(request)
+        channel = self._authorize(request)
         self._spend("units", UNITS_PER_DAY)
         query = request.query_params
         _check_parameters(query, frozenset({"part", "playlistId", "maxResults", "pageToken", "id", "videoId"}))
         _parts(query)
-        if query.get("playlistId") != UPLOADS_PLAYLIST:
+        if query.get("playlistId") != _uploads(channel):
             raise Refused(404, "playlistNotFound", "The playlist cannot be found.", location="playlistId")
         page_size = int(query.get("maxResults", "5"))
         start = int(query.get("pageToken", "0"))
         rows = self.store.query(
-            "SELECT * FROM youtube_videos WHERE uploaded_at <= ? AND failure IS NULL"
+            f"SELECT * FROM youtube_videos WHERE uploaded_at <= ? AND failure IS NULL AND {_OWNER} = ?"  # noqa: S608
             " AND video_id NOT IN (SELECT video_id FROM youtube_deleted)"
             " ORDER BY uploaded_at DESC, video_id",
-            (stamp(self.world.now() - PROCESSING),),
+            (stamp(self.world.now() - PROCESSING), channel),
         )
         items = [
             {
@@ -579,7 +629,7 @@ class _YouTube:
                 "snippet": {
                     **self._video(row, ["snippet"])["snippet"],
                     "publishedAt": row["uploaded_at"],
-                    "playlistId": UPLOADS_PLAYLIST,
+                    "playlistId": _uploads(channel),
                     "resourceId": {"kind": "youtube#video", "videoId": row["video_id"]},
                 },
             }
@@ -612,8 +662,8 @@ class _YouTube:
             )
             video["snippet"] = {
                 "publishedAt": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "channelId": CHANNEL,
-                "channelTitle": CHANNEL_TITLE,
+                "channelId": self._channel(row["upload_id"]).id,
+                "channelTitle": self._channel(row["upload_id"]).name,
                 "categoryId": "22",
                 "description": "",
                 "liveBroadcastContent": "none",
@@ -661,6 +711,11 @@ class _YouTube:
                 "processingStatus": "processing" if not processed else "failed" if row["failure"] else "succeeded"
             }
         return video
+
+
+def _uploads(channel: str) -> str:
+    """The playlist of a channel's uploads."""
+    return f"UU{channel[2:]}"
 
 
 # ---------------------------------------------------------------------- what a request may say

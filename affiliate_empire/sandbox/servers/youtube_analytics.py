@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from affiliate_empire.sandbox.clock import instant
+from affiliate_empire.sandbox.consent import belongs
 from affiliate_empire.sandbox.market.reach import step_of
 from affiliate_empire.sandbox.servers.youtube import CHANNEL, PLATFORM
 
@@ -75,12 +76,12 @@ class _Analytics:
     async def query(self, request: Request) -> Response:
         """``reports.query``."""
         try:
-            self._authorize(request)
-            return JSONResponse(self._report(request.query_params))
+            return JSONResponse(self._report(request.query_params, self._authorize(request)))
         except Refused as refusal:
             return refusal.response
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, request: Request) -> str:
+        """The channel of the token."""
         kind, _, access = request.headers.get("authorization", "").partition(" ")
         row = self.store.one(
             "SELECT expires_at, scope FROM youtube_tokens JOIN google_grants USING (token) WHERE token = ?",
@@ -90,15 +91,16 @@ class _Analytics:
             raise Refused(401, "authError", "Request had invalid authentication credentials.")
         if not _SCOPES & {scope.rsplit("/", 1)[-1] for scope in row["scope"].split()}:
             raise Refused(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
+        return self.world.consent.owner(PLATFORM, access.strip())
 
-    def _report(self, query: Mapping[str, str]) -> dict[str, Any]:
+    def _report(self, query: Mapping[str, str], channel: str) -> dict[str, Any]:
         for name in query:
             if name not in _PARAMETERS:
                 raise Refused(400, "badRequest", f'Invalid JSON payload received. Unknown name "{name}".')
         for name in ("ids", "startDate", "endDate", "metrics"):
             if not query.get(name):
                 raise Refused(400, "required", f"Required parameter: {name}")
-        if query["ids"] not in ("channel==MINE", f"channel=={CHANNEL}"):
+        if query["ids"] not in ("channel==MINE", f"channel=={channel}"):
             raise Refused(403, "forbidden", "Forbidden")
         first, last = _day(query["startDate"], "startDate"), _day(query["endDate"], "endDate")
         if last < first:
@@ -111,7 +113,7 @@ class _Analytics:
                 raise Refused(400, "badRequest", f"Unknown identifier ({name}) given in field parameters.metrics.")
         if dimensions not in ("", *_DIMENSIONS) or len(set(metrics)) != len(metrics):
             raise Refused(400, "badRequest", _NOT_SUPPORTED)
-        videos = self._videos(query.get("filters"))
+        videos = self._videos(query.get("filters"), channel)
         limit = _whole(query.get("maxResults"), ROWS)
         descending, order = _order(query.get("sort", ""), metrics, dimensions)
         if dimensions == "video" and not ("maxResults" in query and limit <= ROWS and descending and order in metrics):
@@ -135,7 +137,7 @@ class _Analytics:
             "rows": rows[start : start + limit],
         }
 
-    def _videos(self, filters: str | None) -> dict[str, float]:
+    def _videos(self, filters: str | None, channel: str) -> dict[str, float]:
         """The channel's videos that the filter lets through, with their length in seconds."""
         wanted: list[str] | None = None
         if filters:
@@ -143,7 +145,9 @@ class _Analytics:
             if match is None or len(wanted := match[1].split(",")) > FILTERED_VIDEOS:
                 raise Refused(400, "badRequest", _NOT_SUPPORTED)
         rows = self.store.query(
-            "SELECT video_id, media FROM youtube_videos WHERE failure IS NULL AND rejection IS NULL"
+            "SELECT video_id, media FROM youtube_videos WHERE failure IS NULL AND rejection IS NULL"  # noqa: S608
+            f" AND {belongs('youtube_videos.upload_id', CHANNEL)} = ?",
+            (channel,),
         )
         return {
             row["video_id"]: float(json.loads(row["media"]).get("duration", 0.0))
