@@ -58,6 +58,7 @@ from affiliate_empire.effects.model import (
     StillUnknown,
     Verdict,
     alert_of,
+    ended,
 )
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
@@ -592,6 +593,7 @@ class Effects:
             effect.cost_micros = receipt.cost_micros
             effect.result = result
             effect.settled_at = self.clock.now()
+            effect.handle = ended(effect.handle)
             _set(effect, State.SETTLED)
             session.flush()
             if receipt.cost_micros > effect.max_cost_micros:
@@ -635,6 +637,7 @@ class Effects:
             _set(effect, State.INTENDED, error)
             return
         quotas.free(session, effect)
+        effect.handle = ended(effect.handle)
         effect.cost_micros = error.cost_micros
         effect.remote_id = error.request_id
         effect.result = {"refused": "quota" if isinstance(error, QuotaExhausted) else "content"}

@@ -52,6 +52,13 @@ HOLDING = (State.CLAIMED, State.PREPARED, State.COMMITTING, State.UNKNOWN)
 HANDED_OVER = "handed over"  # the subject of the alert about what its owner is asked to do
 PARKED = "parked"  # the subject of the alert about an effect that only its owner can judge
 RESTORED = "restored"  # the mark of a handle that is no more than a trace
+# What of a handle lets whoever has it act: the addresses that take an upload's bytes. Kept only while it is open.
+_CAPABILITIES = frozenset({"session_url", "upload_url"})
+
+
+def ended(handle: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is kept of a handle when nothing is done with it any more."""
+    return handle and {name: value for name, value in handle.items() if name not in _CAPABILITIES}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from affiliate_empire.effects import budgets, quotas
-from affiliate_empire.effects.model import HOLDING, RESTORED, Accepted, EffectKind, State
+from affiliate_empire.effects.model import HOLDING, RESTORED, Accepted, EffectKind, State, ended
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
@@ -75,6 +75,7 @@ def resolve_effect(
             effect.handle = None
             effect.state = State.INTENDED
         elif finding is Finding.GIVEN_UP:
+            effect.handle = ended(effect.handle)
             quotas.free(session, effect)
             budgets.release(session, effect)
             effect.state = State.REFUSED
@@ -86,6 +87,7 @@ def resolve_effect(
             effect.state = State.UNKNOWN
         else:
             lost = effect.kind == EffectKind.BOUNDED_REPEAT
+            effect.handle = ended(effect.handle)
             effect.state = State.LOST if lost else State.SETTLED
             effect.remote_id = remote_id
             effect.result = result

@@ -76,7 +76,10 @@ def connect_account(
     ledger = vault.ledger
     if account_id is not None and account_id.partition(":")[0] != platform:
         raise BadInput(f"{account_id} is no account of {authorization.name}: name it as {platform}:HANDLE.")
-    prepare_ledger(ledger=ledger)
+    with ledger.begin() as session:
+        is_fresh = session.scalars(select(Account.account_id).limit(1)).first() is None
+    if is_fresh:  # also its other platforms get theirs
+        prepare_ledger(ledger=ledger)
     _learn_who_they_are(platform, grants, who_is, ledger)
     pending = f"signing-in-{platform}"
     with Loopback(authorization.host, port) as loopback:

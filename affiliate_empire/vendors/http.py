@@ -79,8 +79,18 @@ def retry_after(response: httpx.Response) -> float | None:
 
 @cache
 def never_log(path: str) -> None:
-    """Keep httpx's log lines about addresses that end like this out of every log: a secret stands in their query."""
+    """Keep log lines about addresses that end like this out of every log: a secret stands in their query.
+
+    Neither httpx's own, nor, of every address, httpcore's about the headers of a reply: they may name such an address.
+    """
     logging.getLogger("httpx").addFilter(_Unlogged(path))
+    _never_log_headers()
+
+
+@cache
+def _never_log_headers() -> None:
+    for name in ("httpcore.http11", "httpcore.http2"):
+        logging.getLogger(name).addFilter(lambda record: "response_headers.complete" not in record.getMessage())
 
 
 class _Unlogged(logging.Filter):

@@ -31,7 +31,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import is_loopback, never_log, retry_after, transport_failure
 from affiliate_empire.vendors.oauth import Grant, Granted, Profile, SignIn, Tokens
 
 _VENDOR = "tiktok"
@@ -147,6 +147,7 @@ class TikTokClient:
         self._clock = clock
         self._chunk_bytes = chunk_bytes
         self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+        never_log("/video/")  # where bytes go: who has the address can send them
 
     def close(self) -> None:
         self._http.close()

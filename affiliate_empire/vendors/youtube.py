@@ -39,7 +39,7 @@ from affiliate_empire.vendors.errors import (
     VendorUnavailable,
 )
 from affiliate_empire.vendors.google import GoogleCredentials, GoogleService, GoogleTokens
-from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import is_loopback, never_log, retry_after, transport_failure
 
 _VENDOR = "youtube"
 _SCOPES = ("https://www.googleapis.com/auth/youtube.upload", "https://www.googleapis.com/auth/youtube.readonly")
@@ -47,6 +47,7 @@ _MANAGING = ("https://www.googleapis.com/auth/youtube.force-ssl",)  # what was u
 # What an update of ``status`` must repeat: a property that it leaves out is lost.
 _KEPT = ("embeddable", "license", "publicStatsViewable", "selfDeclaredMadeForKids", "containsSyntheticMedia")
 _WRITTEN_PARTS = "snippet,status,paidProductPlacementDetails"  # every section that is written must be named
+_UPLOADS = "/upload/youtube/v3/videos"
 _IDS_PER_CALL = 50
 _CHUNK = 8 * 1024 * 1024  # a multiple of 256 KiB, as the protocol demands of every chunk but the last
 _RESUMPTIONS = 3
@@ -168,6 +169,7 @@ class YouTubeClient:
         self._clock = clock
         self._pause = pause
         self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url), follow_redirects=False)
+        never_log(_UPLOADS)  # who has a session's address can send it bytes
         self._tokens = GoogleTokens(oauth_url, credentials, _SCOPES, vendor=_VENDOR, timeout=timeout)
         # Asked for alone, when it is needed: a grant without it goes on posting.
         self._managing = GoogleTokens(oauth_url, credentials, _MANAGING, vendor=_VENDOR, timeout=timeout)
@@ -199,7 +201,7 @@ class YouTubeClient:
         """
         response = self._send(
             "POST",
-            f"{self._base_url}/upload/youtube/v3/videos",
+            f"{self._base_url}{_UPLOADS}",
             params={
                 "part": _WRITTEN_PARTS,
                 "uploadType": "resumable",

@@ -228,9 +228,15 @@ def open_business(ledger: Ledger, world_url: str, home: Path) -> Business:
 
 
 def add_video(
-    business: Business, path: Path, *, piece_id: str = "pc_video", slot_at: datetime = SLOT, platform: str = "youtube"
+    business: Business,
+    path: Path,
+    *,
+    piece_id: str = "pc_video",
+    slot_at: datetime = SLOT,
+    platform: str = "youtube",
+    account_id: str | None = None,
 ) -> str:
-    """A piece whose video is ready."""
+    """A piece whose video is ready; its account is the platform's ``gearlab`` unless another one is named."""
     script = {
         "title": "Eighteen settings, one grinder?",
         "hook": "Eighteen settings?",
@@ -239,7 +245,7 @@ def add_video(
         "hashtags": ["coffee", "grinder", "kitchen"],
     }
     sha256 = business.media.save(path, "video/mp4")
-    _add_piece(business, piece_id, "video", platform, slot_at)
+    _add_piece(business, piece_id, "video", platform, slot_at, account_id or f"{platform}:gearlab")
     with business.ledger.begin() as session:
         session.add(_artifact(piece_id, "script", content=script))
         session.add(_artifact(piece_id, "video", sha256=sha256, media_type="video/mp4"))
@@ -256,13 +262,13 @@ def add_post(business: Business, *, piece_id: str = "pc_post_0001", slot_at: dat
             for number in range(1, 4)
         ],
     }
-    _add_piece(business, piece_id, "post", "blog", slot_at)
+    _add_piece(business, piece_id, "post", "blog", slot_at, "blog:gearlab")
     with business.ledger.begin() as session:
         session.add(_artifact(piece_id, "post", content=post))
     return piece_id
 
 
-def _add_piece(business: Business, piece_id: str, kind: str, platform: str, slot_at: datetime) -> None:
+def _add_piece(business: Business, piece_id: str, kind: str, platform: str, slot_at: datetime, account_id: str) -> None:
     with business.ledger.begin() as session:
         session.add(
             Piece(
@@ -271,7 +277,7 @@ def _add_piece(business: Business, piece_id: str, kind: str, platform: str, slot
                 revision=1,
                 kind=kind,
                 platform=platform,
-                account_id=f"{platform}:gearlab",
+                account_id=account_id,
                 slot_at=slot_at,
                 product_id="pd_grinder",
                 niche="home & kitchen",
