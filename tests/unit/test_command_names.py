@@ -52,7 +52,7 @@ def test_every_command_that_is_named_exists() -> None:
     [
         ("run `empire demo` or .venv/bin/empire stop", []),
         ("see `empire effects`, then `empire effects resolve ID`; `empire db url`", []),
-        ("`empire connect youtube`", ["empire connect youtube"]),
+        ("`empire bind youtube`", ["empire bind youtube"]),
         ('use `empire "\n    f"vanish`', ["empire vanish"]),
         ("`empire db` and `empire effects forget`", ["empire db", "empire effects forget"]),
     ],
