@@ -24,6 +24,7 @@ from affiliate_empire.settings import Settings
 from affiliate_empire.vault import Grants, Vault, open_master_keys
 from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, GrantEnded, VendorUnavailable
 from affiliate_empire.vendors.oauth import NotConsented
+from affiliate_empire.vendors.youtube import _MANAGING
 from affiliate_empire.vendors.youtube import _SCOPES as DATA_SCOPES
 from affiliate_empire.vendors.youtube_analytics import _SCOPES as ANALYTICS_SCOPES
 from affiliate_empire.vendors.youtube_oauth import YouTubeOAuth
@@ -280,7 +281,7 @@ def test_a_renewal_under_way_does_not_overwrite_a_new_grant(vault: Vault, ledger
 
 # ---------------------------------------------------------------- what is asked for
 def test_all_scopes_that_the_clients_use_are_asked_for() -> None:
-    assert set(YouTubeOAuth.scopes) >= {*DATA_SCOPES, *ANALYTICS_SCOPES}
+    assert set(YouTubeOAuth.scopes) == {*DATA_SCOPES, *_MANAGING, *ANALYTICS_SCOPES}
 
 
 def test_nothing_secret_is_logged_or_shown(
