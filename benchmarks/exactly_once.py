@@ -43,8 +43,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from affiliate_empire.effects.report import exceeded, imbalances  # noqa: E402
+from affiliate_empire.kernel.errors import BadInput  # noqa: E402
 from benchmarks.report import conditions, write_section  # noqa: E402
-from tests.factories.battlefield import FAULTS, RESTARTED, Battlefield  # noqa: E402
+from tests.factories.battlefield import FAULTS, KILLED_AT_A_LINE, REQUEST_FAULTS, RESTARTED, Battlefield  # noqa: E402
 from tests.factories.fire_scenarios import SCENARIOS, Finding  # noqa: E402
 from tests.factories.under_fire import POSTS, Job  # noqa: E402
 
@@ -85,16 +86,18 @@ class Record:
         return self.standing == "done" and not (self.double or self.lost or self.double_charged)
 
 
-def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random) -> Record:
-    """Work one intent under random faults, then let it heal."""
+def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random, drill: Drill | None = None) -> Record:
+    """Work one intent under a drill's fault or under random ones, then let it heal."""
     record = Record(battlefield.add(kind, piece), kind)
-    planned = [name for chance in (_STRUCK, _TWICE) if rng.random() < chance for name in _drawn(rng)]
+    planned: list[str] = [drill.fault] if drill else []
+    if drill is None:
+        planned = [name for chance in (_STRUCK, _TWICE) if rng.random() < chance for name in _drawn(rng)]
     outcome = None
     while record.runs < MOST_RUNS:
         if record.runs >= max(1, len(planned)) and not (outcome and battlefield.is_wanted(kind, piece, outcome)):
             break
         fault = planned[record.runs] if record.runs < len(planned) else None
-        hit = battlefield.attempt(kind, piece, fault, rng)
+        hit = battlefield.attempt(kind, piece, fault, rng, drill.at if drill else None)
         outcome = hit.outcome
         record.runs += 1
         if hit.struck:
@@ -106,6 +109,27 @@ def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random) -
     battlefield.settle_down()
     record.standing = battlefield.standing(kind, piece, outcome) if outcome is not None else "open: never run"
     return record
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One fault at one chosen place: ``at`` is a request from 0, or an executed line from 1."""
+
+    kind: str
+    fault: str
+    at: int
+
+
+def sweep(battlefield: Battlefield) -> list[Drill]:
+    """Every line of the state machine that a kind's run executes, and every fault at every request of its client."""
+    lines = [Drill(kind, KILLED_AT_A_LINE, at) for kind, all_of in battlefield.firsts.items() for at in all_of.values()]
+    requests = [
+        Drill(kind, fault, at)
+        for kind, number in battlefield.requests.items()
+        for at in range(number)
+        for fault in REQUEST_FAULTS
+    ]
+    return lines + requests
 
 
 def _drawn(rng: random.Random) -> list[str]:
@@ -137,16 +161,22 @@ def judge(battlefield: Battlefield, records: Iterable[Record]) -> tuple[int, int
     return total, posts.get("?", 0)
 
 
-def run_field(number: int, intents: int, seed: int, progress: str | None) -> dict[str, Any]:
+def run_field(number: int, fields: int, intents: int, seed: int, swept: bool, progress: str | None) -> dict[str, Any]:
     """One field's share of the intents, in this process."""
     battlefield = Battlefield(seed, number=number, day_cap=_DAY_CAP)
     try:
         battlefield.calibrate()
+        drills = sweep(battlefield)[number::fields] if swept else []
+        if len(drills) > intents:
+            raise BadInput(
+                f"A sweep takes {len(drills) * fields} intents: name more with --intents, or do without --sweep."
+            )
         records = []
         for each in range(intents):
             rng = random.Random(f"{seed}-{number}-{each}")  # noqa: S311 - seeded on purpose
-            kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-            records.append(fight(battlefield, kind, f"pc_{number}_{each:05}", rng))
+            drill = drills[each] if each < len(drills) else None
+            kind = drill.kind if drill else rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+            records.append(fight(battlefield, kind, f"pc_{number}_{each:05}", rng, drill))
             if progress is not None:
                 Path(progress).write_text(str(each + 1))
         charged, strangers = judge(battlefield, records)
@@ -157,7 +187,7 @@ def run_field(number: int, intents: int, seed: int, progress: str | None) -> dic
             "micros_beyond_cap": max(0, charged - _DAY_CAP),
             "strangers": strangers,
             "unbalanced": unbalanced,
-            "lines": {kind: lines["machine"] for kind, lines in battlefield.lines.items()},
+            "lines": sorted({line for lines in battlefield.firsts.values() for line in lines}),
         }
     finally:
         battlefield.close()
@@ -173,15 +203,19 @@ def run_scenarios(seed: int) -> list[Finding]:
         battlefield.close()
 
 
-def run(intents: int, seed: int, fields: int, progress: Path | None = None) -> dict[str, Any]:
-    """All of it; returns the figures."""
+def run(intents: int, seed: int, fields: int, *, swept: bool = False, progress: Path | None = None) -> dict[str, Any]:
+    """All of it; returns the figures.
+
+    Raises:
+        BadInput: a sweep takes more intents.
+    """
     started = time.monotonic()
     fields = max(1, min(fields, intents))
     shares = [intents // fields + (number < intents % fields) for number in range(fields)]
     told: list[dict[str, Any]] = []
     with ProcessPoolExecutor(fields + 1, mp_context=get_context("spawn")) as pool:
         futures = [
-            pool.submit(run_field, number, share, seed, f"{progress}.{number}" if progress else None)
+            pool.submit(run_field, number, fields, share, seed, swept, f"{progress}.{number}" if progress else None)
             for number, share in enumerate(shares)
         ]
         scenarios = pool.submit(run_scenarios, seed)
@@ -195,6 +229,7 @@ def run(intents: int, seed: int, fields: int, progress: Path | None = None) -> d
     parked = [record for record in records if record.standing == "parked"]
     beyond = sum(one["micros_beyond_cap"] for one in told) + sum(finding.micros_beyond_cap for finding in findings)
     killed_at = {at for record in records for at in record.killed_at}
+    machine = {line for one in told for line in one["lines"]}
     return {
         "intents": len(records),
         "seed": seed,
@@ -215,7 +250,9 @@ def run(intents: int, seed: int, fields: int, progress: Path | None = None) -> d
         "faults": dict(Counter(fault for record in records for fault, _ in record.hits)),
         "runs": sum(record.runs for record in records),
         "kills": sum(fault.startswith("killed") for record in records for fault, _ in record.hits),
-        "distinct_lines_hit": len(killed_at),
+        "distinct_lines_killed_at": len(killed_at),
+        "machine_lines_executed": len(machine),
+        "machine_lines_killed_at": len(machine & killed_at),
         "books_unbalanced": [line for one in told for line in one["unbalanced"]],
         "not_done": [
             {"piece": record.piece, "kind": record.kind, "hits": record.hits, "standing": record.standing}
@@ -300,9 +337,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--json", type=Path)
     options.add_argument("--fields", type=int, default=2 * (os.cpu_count() or 1), help="worlds worked side by side")
+    options.add_argument("--sweep", action="store_true", help="go through every line and request before chance does")
     options.add_argument("--docs", action="store_true", help="write the tables of docs/publishing.md")
     chosen = options.parse_args(arguments)
-    figures = run(chosen.intents, chosen.seed, chosen.fields, chosen.json)
+    figures = run(chosen.intents, chosen.seed, chosen.fields, swept=chosen.sweep, progress=chosen.json)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=2, default=str), "utf-8")
     if chosen.docs:

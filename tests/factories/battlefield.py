@@ -146,6 +146,7 @@ class Battlefield:
         self.began: dict[str, datetime] = {}  # by piece: the world's time at which it is worked
         self.requests: dict[str, int] = {}
         self.lines: dict[str, dict[str, int]] = {}
+        self.firsts: dict[str, dict[str, int]] = {}  # by kind: each line of the state machine, and its first execution
         self._accounts: dict[str, int] = {}
         self._busy_until = 0.0
         self.zygote = Zygote(self.where, {kind: self.add(kind, f"pc_{number}_warm_{kind}") for kind in kinds})
@@ -217,20 +218,25 @@ class Battlefield:
                 self.world.fault("* /*", delay=1e-6, times=10**6)
                 outcome = self.zygote.run(Job(kind, piece, count=True))
                 self.requests[kind] = self.world.fault_hits()
-                self.lines[kind] = outcome.lines
+                self.lines[kind], self.firsts[kind] = outcome.lines, outcome.firsts
                 self.world.clear_faults()
                 if outcome.made:
                     break
             else:
                 raise AssertionError(f"{kind} does not even work in calm weather: {outcome}")
 
-    def attempt(self, kind: str, piece: str, fault: str | None, rng: random.Random) -> Hit:
-        """One run of a piece, under a fault or none."""
+    def attempt(self, kind: str, piece: str, fault: str | None, rng: random.Random, at: int | None = None) -> Hit:
+        """One run of a piece, under a fault or none.
+
+        Args:
+            at: the request or executed line that a fault strikes, from 0 and 1; None leaves it to chance.
+        """
         self.tick(1)
         if fault is None:
             return Hit("", False, "", "", self.zygote.run(Job(kind, piece)))
-        struck, at, outcome = self._under(fault)(kind, piece, rng)
-        return Hit(fault, struck, at, self.state(piece), outcome)
+        under = self._under(fault) if at is None else partial(self._under(fault), at=at)
+        struck, where, outcome = under(kind, piece, rng)
+        return Hit(fault, struck, where, self.state(piece), outcome)
 
     def _under(self, fault: str) -> Callable[[str, str, random.Random], tuple[bool, str, Outcome]]:
         if fault in REQUEST_FAULTS:
@@ -245,9 +251,11 @@ class Battlefield:
             RESTARTED: self._restarted,
         }[fault]
 
-    def _at_request(self, fault: str, kind: str, piece: str, rng: random.Random) -> tuple[bool, str, Outcome]:
+    def _at_request(
+        self, fault: str, kind: str, piece: str, rng: random.Random, at: int | None = None
+    ) -> tuple[bool, str, Outcome]:
         rule = REQUEST_FAULTS[fault]
-        if kind == "blog" and fault in _PUSH_FAULTS and rng.random() < 0.7:
+        if kind == "blog" and fault in _PUSH_FAULTS and at is None and rng.random() < 0.7:
             hook, does = _PUSH_FAULTS[fault]
             break_next_push(self._repository, hook=hook, does=does)  # type: ignore[arg-type]
             started = time.monotonic()
@@ -255,7 +263,7 @@ class Battlefield:
             if struck := mend_pushes(self._repository):
                 self._busy_until = max(self._busy_until, started + LATE + 1.0 if "sleep" in does else 0.0)
             return struck, "git push", outcome
-        skip = self._some_request(kind, fault, rng)
+        skip = self._some_request(kind, fault, rng) if at is None else at
         self.world.fault("* /*", skip=skip, **rule)
         started = time.monotonic()
         outcome = self.zygote.run(Job(kind, piece))
@@ -271,8 +279,10 @@ class Battlefield:
             known = max(1, known - 2)  # neither the token's own request nor the network's takes that token
         return rng.randrange(known)
 
-    def _at_line(self, scope: str, kind: str, piece: str, rng: random.Random) -> tuple[bool, str, Outcome]:
-        line = rng.randint(1, self.lines[kind][scope])
+    def _at_line(
+        self, scope: str, kind: str, piece: str, rng: random.Random, at: int | None = None
+    ) -> tuple[bool, str, Outcome]:
+        line = rng.randint(1, self.lines[kind][scope]) if at is None else at
         outcome = self.zygote.run(Job(kind, piece, line=line, scope=scope))  # type: ignore[arg-type]
         return not outcome.ended, outcome.at, outcome
 

@@ -80,7 +80,7 @@ class Job:
         line: the executed line of ``scope`` at which ``do`` happens; None for none.
         lease: seconds that the worker's claims hold; None for the product's own.
         reconcile: ask about the day's open posts first, as every publish run does.
-        count: report how many lines of each scope were executed.
+        count: report how many lines of each scope were executed, and when each was executed first.
     """
 
     kind: str
@@ -95,7 +95,11 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What a worker told before its end. ``at`` is the line it died or stopped at; nothing is told by the dead."""
+    """What a worker told before its end. ``at`` is the line it died or stopped at; nothing is told by the dead.
+
+    ``lines`` are executed lines by scope; ``firsts``, by line of the state machine ("effects/machine.py:12"), the
+    number of its first execution.
+    """
 
     ended: bool = False
     made: bool = False
@@ -103,6 +107,7 @@ class Outcome:
     text: str = ""
     at: str = ""
     lines: dict[str, int] = dataclasses.field(default_factory=dict)
+    firsts: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass
@@ -223,17 +228,23 @@ def add_footage(business: Business, piece_id: str) -> None:
 
 # ---------------------------------------------------------------- lines
 @contextmanager
-def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[dict[str, int]]:
-    """Count executed lines per scope; at the chosen one, tell where it is and die or sleep."""
+def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
+    """Count executed lines per scope; at the chosen one, tell where it is and die or sleep.
+
+    Yields the counts, and when each line of the state machine was executed first.
+    """
     counted: dict[str, int] = dict.fromkeys(_LINES, 0)
+    firsts: dict[str, int] = {}
     scope_of: dict[str, Scope | None] = {}
 
     def local_of(scope: Scope) -> Callable[[FrameType, str, Any], Any]:
         def local(frame: FrameType, event: str, argument: Any) -> Any:
             if event == "line":
                 counted[scope] += 1
+                if job.count and scope == "machine":
+                    firsts.setdefault(_line_of(frame), counted[scope])
                 if scope == job.scope and counted[scope] == job.line:
-                    tell(Outcome(at=f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{frame.f_lineno}"))
+                    tell(Outcome(at=_line_of(frame)))
                     os.kill(os.getpid(), signal.SIGKILL if job.do == "kill" else signal.SIGSTOP)
             return local
 
@@ -249,7 +260,7 @@ def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[dict[s
         return None if scope is None else locals_[scope]
 
     if job.line is None and not job.count:
-        yield counted
+        yield counted, firsts
         return
     # ``work_pieces`` works in a thread of its own.
     import threading
@@ -257,10 +268,14 @@ def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[dict[s
     threading.settrace(entered)
     sys.settrace(entered)
     try:
-        yield counted
+        yield counted, firsts
     finally:
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
+
+
+def _line_of(frame: FrameType) -> str:
+    return f"{Path(frame.f_code.co_filename).relative_to(ROOT)}:{frame.f_lineno}"
 
 
 def _work(stack: Stack, job: Job, report: int) -> None:
@@ -269,10 +284,11 @@ def _work(stack: Stack, job: Job, report: int) -> None:
 
     told = Outcome(ended=True)
     try:
-        with _lines_watched(job, tell) as lines:
+        with _lines_watched(job, tell) as (lines, firsts):
             worked = stack.run(job)
         told.made = worked is None or bool(worked.made)
-        told.lines = lines if job.count else {}
+        if job.count:
+            told.lines, told.firsts = lines, firsts
         if worked is not None and not told.made:
             reasons = worked.quarantined or worked.held or dict.fromkeys(worked.missed, "missed its window")
             told.error = "PieceRejected" if worked.quarantined else "held"
