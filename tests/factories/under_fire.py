@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import select
@@ -391,6 +392,7 @@ def _warmed(where: dict[str, Any], pieces: dict[str, str]) -> Stack:
 
 def _serve(connection: socket.socket, stack: Stack) -> None:
     """Fork a worker for each job that arrives, until the other side hangs up."""
+    gc.freeze()  # a collection in a fork would copy every page that it looks at
     connection.sendall(b"ready\n")
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 1)
