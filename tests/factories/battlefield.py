@@ -48,7 +48,7 @@ from tests.factories.worlds import RunningWorld, write_video
 
 TIMEOUT = 3.0  # seconds after which a worker's client gives up
 LATE = TIMEOUT + 1.5  # when a late request is carried out, or a late reply comes
-_CALM_ATTEMPTS = 3
+_CALM_ATTEMPTS = 8
 _PER_ACCOUNT = 10  # posts that any platform's policy lets an account make in a day
 _LONG_AGO = 30.0
 
