@@ -178,6 +178,7 @@ class Battlefield:
             self._move_to_account(piece, kind)
         else:
             add_post(self.business, piece_id=piece, slot_at=self.now)
+            self._keep_from_posting(piece)
             if kind in JOBS:
                 add_footage(self.business, piece)
         return piece
@@ -203,6 +204,11 @@ class Battlefield:
                 session.add(row)
                 session.flush()
             session.execute(update(Piece).where(Piece.piece_id == piece).values(account_id=account_id))
+
+    def _keep_from_posting(self, piece: str) -> None:
+        """What is only paid for here waits for ever to be posted, and every search for what is due would find it."""
+        with self.ledger.begin() as session:
+            session.execute(update(Piece).where(Piece.piece_id == piece).values(status="quarantined"))
 
     def tick(self, seconds: float) -> None:
         """Let the world's time pass."""
