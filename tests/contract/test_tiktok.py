@@ -589,7 +589,7 @@ def test_an_access_token_that_ran_out_is_renewed_once(world: RunningWorld, video
         (429, "rate_limit_exceeded", VendorUnavailable),
         (500, "internal_error", VendorUnavailable),
         (403, "unaudited_client_can_only_post_to_private_accounts", RouteClosed),
-        (403, "url_ownership_unverified", VendorRefused),
+        (403, "url_ownership_unverified", CredentialsRejected),
         (200, "some_new_code", VendorRefused),
     ],
 )

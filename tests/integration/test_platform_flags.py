@@ -77,12 +77,12 @@ def test_youtube_is_told_everything(world: RunningWorld, business: Business, tmp
 def test_youtube_is_never_asked_for_public_however_late_it_is(
     world: RunningWorld, business: Business, tmp_path: Path
 ) -> None:
-    world.move_to(after(90))
+    world.move_to(after(40))
     publish_on(business, world, "youtube", tmp_path)
 
     status = only_post(world)["request"]["body"]["status"]
     assert status["privacyStatus"] == "private"
-    assert datetime.fromisoformat(status["publishAt"]) == after(90)
+    assert datetime.fromisoformat(status["publishAt"]) == after(40)
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["open", "comments-closed"])
