@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -202,6 +203,9 @@ class Settings(BaseSettings):
     product_feed_program: str | None = Field(default=None, description="Impact programme id that pays for the feed")
     blog_remote: str | None = Field(default=None, repr=False, description="git remote of the blog's repository")
     blog_base_url: str | None = Field(default=None, description="where the blog is read")
+    blog_deploy_hook: SecretStr | None = Field(
+        default=None, description="secret address that has the blog's host build; for hosts that do not see a push"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -236,6 +240,13 @@ class Settings(BaseSettings):
         if not all(_NICHE.fullmatch(name) for name in caps):
             raise ValueError("must be a map of niches as the plan spells them, such as home-and-garden")
         return caps
+
+    @field_validator("blog_deploy_hook")
+    @classmethod
+    def _is_a_hook(cls, address: SecretStr | None) -> SecretStr | None:
+        if address and not _is_private(address.get_secret_value()):
+            raise ValueError("must be the https address of a deploy hook; http only to this machine")
+        return address or None
 
     @model_validator(mode="after")
     def _is_a_timetable(self) -> Self:
@@ -411,6 +422,17 @@ def load_settings(**given: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise Misconfigured(explain(error)) from None
+
+
+def _is_private(address: str) -> bool:
+    """Whether it is an address with a path that nobody on the way can read."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    unseen = parts.scheme == "https" or (parts.scheme == "http" and here)
+    return unseen and bool(parts.hostname and parts.path.strip("/"))
 
 
 def explain(error: ValidationError) -> str:

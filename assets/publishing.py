@@ -107,36 +107,41 @@ def publications(
     frames: Frames = {}
     done: list[PiecesWorked] = []
     moved: list[str] = []
+    untold: str | None = None
     with failing_clearly():
-        for key, each, platform in multi_keys_of(context):
-            reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
-            ask_for_approvals(
-                each,
-                platform,
-                ledger=ledger,
-                effects=effects,
-                posters=posters,
-                policy=policy,
-                clock=clock,
-                calendar=settings.calendar,
-                impact=impact,
-                tracking_url=settings.tracking_url,
-            )
-            moved += move_passed_slots(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar)
-            pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
-            due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
-            done.append(
-                work_pieces(
-                    "publications",
-                    due,
-                    publish,
+        try:
+            for key, each, platform in multi_keys_of(context):
+                reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
+                ask_for_approvals(
+                    each,
+                    platform,
                     ledger=ledger,
-                    at_once=_POSTS_AT_ONCE,
-                    holding=HOLDING,
-                    together=blog_poster.together if platform == "blog" else None,
+                    effects=effects,
+                    posters=posters,
+                    policy=policy,
+                    clock=clock,
+                    calendar=settings.calendar,
+                    impact=impact,
+                    tracking_url=settings.tracking_url,
                 )
-            )
-            frames[key] = export_publications(each, ledger=ledger, platform=platform)
+                moved += move_passed_slots(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar)
+                pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
+                due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
+                done.append(
+                    work_pieces(
+                        "publications",
+                        due,
+                        publish,
+                        ledger=ledger,
+                        at_once=_POSTS_AT_ONCE,
+                        holding=HOLDING,
+                        together=blog_poster.together if platform == "blog" else None,
+                    )
+                )
+                frames[key] = export_publications(each, ledger=ledger, platform=platform)
+        finally:  # also when the run failed after its push
+            if (untold := blog_poster.tell_host(read_only=effects.read_only)) is not None:
+                context.log.warning(untold)
     for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):
         context.log.warning(reason)
     posts = together(frames)
@@ -152,6 +157,7 @@ def publications(
             **outcome(done, ledger=ledger),
             **({"moved": listing(moved)} if moved else {}),
             **({"to_approve": listing([as_line(row) for row in to_approve])} if to_approve else {}),
+            **({"site": untold} if untold else {}),
             "links": listing(links),
             "hub_pages": listing(hubs),
             "account_limits": listing(said),

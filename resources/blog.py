@@ -5,6 +5,7 @@ import dagster as dg
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.settings import Settings
 from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.deploy_hook import DeployHook
 
 
 class BlogResource(dg.ConfigurableResource[BlogClient]):
@@ -21,4 +22,6 @@ class BlogResource(dg.ConfigurableResource[BlogClient]):
             base_url = base_url or f"{settings.world_url}/blog"
         if not remote or not base_url:
             raise Misconfigured("EMPIRE_BLOG_REMOTE and EMPIRE_BLOG_BASE_URL are not set: add both to .env.")
-        return BlogClient(remote, home / "blog", base_url, timeout=self.timeout_seconds)
+        address = settings.blog_deploy_hook
+        hook = DeployHook(address.get_secret_value()) if address else None
+        return BlogClient(remote, home / "blog", base_url, timeout=self.timeout_seconds, deploy_hook=hook)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import typer
+
 from affiliate_empire.cli.console import open_vault
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
@@ -14,6 +16,7 @@ from affiliate_empire.settings import Settings
 from affiliate_empire.vault import ExtendedToken, Grants
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
+from affiliate_empire.vendors.deploy_hook import DeployHook
 from affiliate_empire.vendors.google import GoogleCredentials
 from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials, InstagramOAuth
 from affiliate_empire.vendors.youtube import YouTubeClient
@@ -27,12 +30,16 @@ def open_removers(settings: Settings, ledger: Ledger, clock: Clock) -> Iterator[
     instagram = PerAccount(partial(_instagram, settings, grants, clock), close=InstagramClient.close)
     removers: dict[str, Remover] = {"youtube": YouTubeRemover(youtube), "instagram": InstagramRemover(instagram)}
     if (blog := _blog(settings)) is not None:
-        removers["blog"] = BlogRemover(blog, clock=clock)
+        removers["blog"] = BlogRemover(blog, clock=clock, warn=_warn)
     try:
         yield removers
     finally:
         youtube.close()
         instagram.close()
+
+
+def _warn(sentence: str) -> None:
+    typer.echo(sentence, err=True)
 
 
 def _youtube(settings: Settings, grants: Grants, clock: Clock, account_id: str) -> YouTubeClient:
@@ -75,4 +82,6 @@ def _blog(settings: Settings) -> BlogClient | None:
         base_url = base_url or f"{settings.world_url}/blog"
     if not remote or not base_url:
         return None
-    return BlogClient(remote, settings.home_path / "takedown", base_url)
+    address = settings.blog_deploy_hook
+    hook = DeployHook(address.get_secret_value()) if address else None
+    return BlogClient(remote, settings.home_path / "takedown", base_url, deploy_hook=hook)

@@ -2,11 +2,12 @@
 
 The handle is the page's path and its content's hash: ``main``'s history holds it, or never held it. The commit is found
 again by them, so it need not be known before it is pushed, and only pages whose effect is in its commit are in it.
+That the host builds the site is no part of a post: it is told once, after all of a run (``tell_host``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from affiliate_empire.effects import RESTORED, Act, Gone, NotDone, Receipt, Stil
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger.tables import Account
 from affiliate_empire.operations.account_limits import SeenLimit
+from affiliate_empire.operations.build_site import build_site
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.operations.together import Together
@@ -34,6 +36,7 @@ class BlogPoster:
         self._blog = blog
         self._clock = clock
         self._policy = policy
+        self._changed = False
         self.together: Together[Page, str] = Together(self._publish)
 
     def compose(self, material: Material) -> Composed:
@@ -54,10 +57,10 @@ class BlogPoster:
         )
         refuse_undisclosed(mdx_problems(mdx) + check_page(mdx, policy))
         page = _Page(post_text(document, piece_id=piece.piece_id, policy=policy), mdx, piece.slot_at)
-        return Composed(PostAct(self._blog, self.together, self._clock, page), page.looks(), page.trace())
+        return Composed(self._act(page), page.looks(), page.trace())
 
     def asking(self, account_id: str) -> Act:
-        return PostAct(self._blog, self.together, self._clock, None)
+        return self._act(None)
 
     def url(self, remote_id: str, account_id: str) -> str:
         return self._blog.url(remote_id)
@@ -67,6 +70,20 @@ class BlogPoster:
 
     def seen_limit(self, account: Account) -> SeenLimit | None:
         return None  # nobody counts but we
+
+    def tell_host(self, *, read_only: bool) -> str | None:
+        """Have the site built, once for all pages that came to ``main`` since it was told last, or were found there.
+
+        Returns what the owner should know when that failed; no post hangs on it.
+        """
+        changed, self._changed = self._changed, False
+        return build_site(self._blog.deploy_hook, read_only=read_only) if changed else None
+
+    def _act(self, page: _Page | None) -> PostAct:
+        return PostAct(self._blog, self.together, self._clock, page, arrived=self._arrived)
+
+    def _arrived(self) -> None:
+        self._changed = True
 
 
 @dataclass(frozen=True)
@@ -101,14 +118,23 @@ class _Page:
 class PostAct:
     """A post on the blog. The handle is its path and content hash, with ``main`` as it was before.
 
-    ``page`` is None where the act is only asked (``reconcile``).
+    ``page`` is None where the act is only asked (``reconcile``). ``arrived`` is called for a page found on ``main``.
     """
 
-    def __init__(self, blog: BlogClient, together: Together[Page, str], clock: Clock, page: _Page | None) -> None:
+    def __init__(
+        self,
+        blog: BlogClient,
+        together: Together[Page, str],
+        clock: Clock,
+        page: _Page | None,
+        *,
+        arrived: Callable[[], None],
+    ) -> None:
         self._blog = blog
         self._together = together
         self._clock = clock
         self._page = page
+        self._arrived = arrived
 
     def prepare(self) -> dict[str, Any]:
         assert self._page is not None  # noqa: S101 - asked acts do not prepare
@@ -145,6 +171,7 @@ class PostAct:
         return StillUnknown(f"{page.path} in the blog's repository, whose history was replaced")
 
     def _receipt(self, handle: dict[str, Any], commit: str) -> Receipt:
+        self._arrived()
         return Receipt(
             remote_id=handle["slug"],
             result={

@@ -8,7 +8,7 @@ platform refuses us, the owner is told what to click and says when it is done. W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +34,7 @@ from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
 from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Link, Piece, Publication
+from affiliate_empire.operations.build_site import build_site
 from affiliate_empire.operations.patience import read
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
@@ -102,18 +103,24 @@ class InstagramRemover:
 
 
 class BlogRemover:
-    """Takes pages out of the repository, each in a commit of its own."""
+    """Takes pages out of the repository, each in a commit of its own, and has the site built without them.
 
-    def __init__(self, blog: BlogClient, *, clock: Clock) -> None:
+    ``warn`` is told when the host could not be told to build: the page is out of the repository all the same.
+    """
+
+    def __init__(self, blog: BlogClient, *, clock: Clock, warn: Callable[[str], object]) -> None:
         self._blog = blog
         self._clock = clock
+        self._warn = warn
 
     def stands(self, account_id: str, remote_id: str, way: str) -> bool:
         return read(self._blog.stands, _path(remote_id))
 
     def remove(self, account_id: str, remote_id: str, way: str) -> None:
         at = self._clock.now().replace(microsecond=0)  # git keeps whole seconds
-        self._blog.remove(_path(remote_id), message=f"Take {remote_id} down", at=at)
+        taken_out = self._blog.remove(_path(remote_id), message=f"Take {remote_id} down", at=at)
+        if taken_out is not None and (warning := build_site(self._blog.deploy_hook)) is not None:
+            self._warn(warning)
 
 
 # ---------------------------------------------------------------- which post

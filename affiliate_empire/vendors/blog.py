@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.kernel.files import out_of_space
+from affiliate_empire.vendors.deploy_hook import DeployHook
 from affiliate_empire.vendors.errors import (
     ContentRefused,
     CredentialsRejected,
@@ -114,9 +115,19 @@ class BlogClient:
         workdir: where our bare clone lives; made on first use.
         base_url: where the blog is read; a post is at ``{base_url}/posts/{slug}``.
         timeout: seconds one git command may take.
+        deploy_hook: what has the site built, where its host does not see the pushes by itself; never called here.
     """
 
-    def __init__(self, remote: str, workdir: Path, base_url: str, *, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        remote: str,
+        workdir: Path,
+        base_url: str,
+        *,
+        timeout: float = 60.0,
+        deploy_hook: DeployHook | None = None,
+    ) -> None:
+        self.deploy_hook = deploy_hook
         self._remote = remote
         self._clone = workdir / "blog.git"
         self._base_url = base_url.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import subprocess
 import time
@@ -23,7 +24,9 @@ from affiliate_empire.operations.post_to_blog import BlogPoster
 from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.operations.work_pieces import PiecesWorked, work_pieces
 from affiliate_empire.policy import load_policy
+from affiliate_empire.vendors.deploy_hook import DeployHook
 from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
+from tests.factories.hosts import Host
 from tests.factories.publishing import SLOT, TRACKING, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
 
@@ -303,6 +306,49 @@ def test_due_posts_go_out_in_one_commit(world: RunningWorld, business: Business)
     assert publish_together(business, pieces).made == pieces
     all_once(world, business, pieces)
     assert len(commits_of(business)) == 1
+
+
+def test_the_host_is_told_once_of_all_posts_of_a_run(world: RunningWorld, business: Business) -> None:
+    pieces = three_posts(world, business)
+    poster = business.posters["blog"]
+    assert isinstance(poster, BlogPoster)
+    with Host(201) as host:
+        business.blog.deploy_hook = DeployHook(host.address)
+        assert poster.tell_host(read_only=False) is None
+        assert host.calls == 0  # nothing was pushed
+        publish_together(business, pieces)
+        assert host.calls == 0  # no post waits for it
+        assert poster.tell_host(read_only=False) is None
+        assert host.calls == 1
+        publish_together(business, pieces)
+        assert poster.tell_host(read_only=False) is None
+        assert host.calls == 1
+
+
+def test_a_host_that_cannot_be_told_is_a_warning_and_no_posts_failure(
+    world: RunningWorld, business: Business, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    pieces = three_posts(world, business)
+    poster = business.posters["blog"]
+    assert isinstance(poster, BlogPoster)
+    with Host(500) as host:
+        business.blog.deploy_hook = DeployHook(host.address)
+        publish_together(business, pieces[:1])
+        refused = poster.tell_host(read_only=False)
+        publish_together(business, pieces[1:2])
+        forbidden = poster.tell_host(read_only=True)
+        assert host.calls == 1
+    publish_together(business, pieces[2:])
+    unheard = poster.tell_host(read_only=False)
+
+    assert "The posts are committed, and the site was not told to build. The deploy hook answered 500" in str(refused)
+    assert "live-readonly" in str(forbidden)
+    assert "gave no answer (ConnectError)" in str(unheard)
+    assert {effect.state for effect in rows(business.ledger, Effect)} == {State.SETTLED}
+    assert len(commits_of(business)) == 3
+    everything = f"{caplog.text} {refused} {unheard} {business.blog.deploy_hook!r}"
+    assert host.secret not in everything
 
 
 def test_a_post_that_is_rejected_does_not_hold_up_the_others(world: RunningWorld, business: Business) -> None:

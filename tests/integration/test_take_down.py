@@ -39,6 +39,8 @@ from affiliate_empire.operations.take_down import (
 )
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.clock import stamp
+from affiliate_empire.vendors.deploy_hook import DeployHook
+from tests.factories.hosts import Host
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, always, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
@@ -78,11 +80,14 @@ def rows(ledger: Ledger, table: Any) -> list[Any]:
         return list(session.scalars(select(table)))
 
 
+warnings: list[str] = []
+
+
 def common(business: Business, effects: Effects | None = None) -> dict[str, Any]:
     removers: dict[str, Remover] = {
         "youtube": YouTubeRemover(always(business.youtube)),
         "instagram": InstagramRemover(always(business.instagram)),
-        "blog": BlogRemover(business.blog, clock=business.clock),
+        "blog": BlogRemover(business.blog, clock=business.clock, warn=warnings.append),
     }
     return {
         "ledger": business.ledger,
@@ -241,7 +246,13 @@ def test_a_page_is_taken_out_in_one_commit_and_no_run_brings_it_back(
     world.move_to(after(1))
     other = business.publish(add_post(business, piece_id="pc_post_0002", slot_at=after(1)))
 
-    down(business, page)
+    with Host(503) as host:
+        business.blog.deploy_hook = DeployHook(host.address)
+        warnings.clear()
+        down(business, page)
+        assert host.calls == 1
+    (warning,) = warnings
+    assert "the site was not told to build. The deploy hook answered 503" in warning
 
     assert [post["public"] for post in posts(world)] == [False, True]
     assert httpx.get(page.url).status_code == 404

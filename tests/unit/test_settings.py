@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from affiliate_empire.cli.main import main
 from affiliate_empire.effects import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.policy import load_policy
-from affiliate_empire.settings import Settings
+from affiliate_empire.settings import Settings, load_settings
 
 SECRET = "marked-secret"
 
@@ -161,3 +162,22 @@ def test_a_live_platform_without_a_credential_is_closed_and_says_which(monkeypat
     connected = Settings().closed_platforms({"youtube", "instagram"})
     assert connected["youtube"] == "EMPIRE_YOUTUBE_CLIENT_ID, EMPIRE_YOUTUBE_CLIENT_SECRET not set"
     assert set(connected) == {"youtube", "tiktok", "blog"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://host.example.com/marked-secret", "https:///marked-secret", "https://[marked-secret/x", "/marked-secret"],
+)
+def test_a_deploy_hook_that_others_could_read_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("EMPIRE_BLOG_DEPLOY_HOOK", address)
+    with pytest.raises(Misconfigured, match="EMPIRE_BLOG_DEPLOY_HOOK must be the https address") as refusal:
+        load_settings()
+    assert "marked-secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("address", ["https://host.example.com/marked-secret", "http://127.0.0.1:1/marked-secret", ""])
+def test_a_deploy_hook_is_kept_as_a_secret(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("EMPIRE_BLOG_DEPLOY_HOOK", address)
+    settings = load_settings()
+    assert bool(settings.blog_deploy_hook) is bool(address)
+    assert "marked-secret" not in repr(settings)
