@@ -20,12 +20,13 @@ from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import MetricSnapshot, Publication
 from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.patience import read
 from affiliate_empire.planning.timetable import RESTATED_DAYS
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.counts import PostCounts, PostState
-from affiliate_empire.vendors.errors import VendorError, VendorRefused
+from affiliate_empire.vendors.errors import CredentialsRejected, GrantEnded, RouteClosed, VendorError, VendorRefused
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
 _STANDING = ("public", "processing")
@@ -60,7 +61,8 @@ def sync_metrics(
     """Keep a snapshot of each post that is public and was published in the last 60 days.
 
     A post that its platform took down, rejected or no longer knows raises an alert, once. An account that cannot
-    be read is a problem of its own and leaves the others their snapshots; one without publications is never asked.
+    be read is a problem of its own and leaves the others their snapshots; one without publications is never asked. One
+    whose access is rejected is held until it is connected again.
 
     Args:
         readers: by platform; a platform without one has no counters.
@@ -84,13 +86,13 @@ def sync_metrics(
             counts, states = read(reader.fetch_counts, ids), read(reader.fetch_states, ids)
         except (VendorError, Misconfigured) as error:
             failures.append(error)
-            done.problems.append(_unread(account_id, error, now, ledger))
+            done.problems.append(_unread(account_id, account_id, error, now, ledger))
             continue
         if platform == "youtube":
             try:
                 counts = _with_engagement(counts, publications, analytics.of(account_id), now)
             except (VendorError, Misconfigured) as error:
-                done.problems.append(_unread(f"YouTube Analytics of {account_id}", error, now, ledger))
+                done.problems.append(_unread(f"YouTube Analytics of {account_id}", account_id, error, now, ledger))
         _keep(publications, counts, policy.metric_definition(platform, now.date()), now, ledger)
         done.snapshots += sum(publication.remote_id in counts for publication in publications)
         done.problems += _fallen(publications, states, now, ledger)
@@ -202,10 +204,18 @@ def tell_of_fallen(publication: Publication, what: str, now: datetime, ledger: L
     return problem
 
 
-def _unread(source: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:
-    """An account that could not be read; what will not mend by itself is an alert, once a day."""
+def _unread(source: str, account_id: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:
+    """An account that could not be read; what will not mend by itself is an alert, once a day.
+
+    One whose access was rejected could not post either: it is held, which is told once. A scope that only reading needs
+    holds up no posts.
+    """
     problem = f"{source} was not read: {error}"
-    if isinstance(error, VendorRefused | Misconfigured):
+    if isinstance(error, GrantEnded) or (
+        source == account_id and isinstance(error, CredentialsRejected) and not isinstance(error, RouteClosed)
+    ):
+        hold_account(account_id, error, ledger=ledger, at=now)
+    elif isinstance(error, VendorRefused | Misconfigured):
         raise_alert(
             "metrics", source, now.date(), severity="high", subject=f"{source}: metrics are not read",
             message=problem, at=now, ledger=ledger,

@@ -13,13 +13,14 @@ from sqlalchemy import select, update
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Alert, MetricSnapshot, Publication
+from affiliate_empire.ledger.tables import Account, Alert, MetricSnapshot, Pause, Publication
 from affiliate_empire.operations.export import export_platform_metrics
+from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.operations.sync_metrics import MetricsSync, sync_metrics
 from affiliate_empire.policy import load_policy
 from affiliate_empire.vendors.accounts import NotConnected, PerAccount
 from affiliate_empire.vendors.counts import PostCounts, PostState
-from affiliate_empire.vendors.errors import VendorUnavailable
+from affiliate_empire.vendors.errors import RouteClosed, VendorUnavailable
 from affiliate_empire.vendors.youtube import YouTubeClient
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, always, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
@@ -192,6 +193,40 @@ def test_an_outage_of_one_platform_leaves_the_others_their_numbers(
     assert rows(business.ledger, Alert) == []  # it mends by itself
     world.clear_faults()
     assert read(business).snapshots == 2
+
+
+def test_an_account_whose_grant_ended_is_held_once_and_the_others_are_read(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    publish_both(world, business, tmp_path)
+    dead = {"error": {"code": 190, "type": "OAuthException", "message": "The session has been invalidated."}}
+    world.fault("GET /instagram/*", status=400, body=dead, times=99)
+    for hours in (3, 30):  # on two days
+        world.move_to(SLOT + timedelta(hours=hours))
+        done = read(business)
+        assert done.snapshots == 1
+        assert [problem.split(" was not read")[0] for problem in done.problems] == ["instagram:gearlab"]
+
+    (alert,) = rows(business.ledger, Alert)
+    assert (alert.severity, alert.subject) == ("high", "instagram:gearlab: access rejected")
+    assert "empire connect instagram" in alert.message
+    (pause,) = rows(business.ledger, Pause)
+    assert (pause.scope, pause.cause) == ("account:instagram:gearlab", ACCESS)  # which connecting again lifts
+
+
+def test_a_scope_that_only_reading_needs_holds_up_no_posts(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    publish_both(world, business, tmp_path)
+    world.move_to(SLOT + timedelta(hours=3))
+
+    class Narrow(Unset):
+        def fetch_counts(self, ids: Any) -> dict[str, PostCounts]:
+            raise RouteClosed("The grant lacks a scope.", vendor="instagram")
+
+    read(business, instagram=Narrow())
+    assert rows(business.ledger, Pause) == []
+    assert [alert.subject for alert in rows(business.ledger, Alert)] == ["instagram:gearlab: metrics are not read"]
 
 
 def test_a_platform_without_keys_is_a_problem_and_one_alert_a_day(
