@@ -95,7 +95,7 @@ class Business:
             timeout=self.timeout,
             pause=lambda seconds: None,
         )
-        oauth = TikTokOAuth(
+        self.tiktok_oauth = TikTokOAuth(
             f"{self.world_url}/tiktok",
             client_key=lambda: SANDBOX_KEYS["tiktok_client_key"],
             client_secret=lambda: SANDBOX_KEYS["tiktok_client_secret"],
@@ -104,7 +104,7 @@ class Business:
         self.grants = Grants(self.vault, given=Settings().grant_of, clock=self.clock)
         self.tiktok = TikTokClient(
             f"{self.world_url}/tiktok",
-            tokens=RotatingTokens(self.grants, "tiktok:gearlab", refresh=oauth.refresh, clock=self.clock),
+            tokens=RotatingTokens(self.grants, "tiktok:gearlab", refresh=self.tiktok_oauth.refresh, clock=self.clock),
             clock=self.clock,
             timeout=self.timeout,
             chunk_bytes=5 * 1024 * 1024,

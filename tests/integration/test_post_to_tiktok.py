@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ from affiliate_empire.ledger.tables import (
     Credential,
     Effect,
     Link,
+    Pause,
     Piece,
     Publication,
     QuotaUse,
@@ -32,17 +38,21 @@ from affiliate_empire.operations.audit_day import undisclosed_publications
 from affiliate_empire.operations.choose_route import choose_route
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
+from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.operations.publish_piece import NotDue
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
+from affiliate_empire.vault import RotatingTokens
 from affiliate_empire.vendors.errors import (
     CredentialsRejected,
+    GrantEnded,
     QuotaExhausted,
     ReplyLost,
     RouteClosed,
     VendorUnavailable,
 )
+from affiliate_empire.vendors.oauth import Grant
 from affiliate_empire.vendors.tiktok import is_publish_id
 from tests.factories.publishing import DAY, SLOT, TRACKING, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
@@ -520,6 +530,32 @@ def test_no_secret_shows(
     assert len(set(tokens)) == 4
 
 
+def test_a_rotation_lost_with_its_process_holds_the_account_until_it_is_connected_again(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    """Killed with TikTok's reply in hand: the token it spent is all that is left, and no machine can get another."""
+    command = [sys.executable, "-m", "tests.integration.test_post_to_tiktok", json.dumps(asdict(business))]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    world.fault("POST /tiktok/v2/oauth/token/", when="after", delay=0.001, times=9)  # counts
+
+    with pytest.raises(GrantEnded) as refused:
+        business.publish(video)
+    assert refused.value.code == "invalid_grant"
+    for _ in range(3):
+        with pytest.raises(Paused):
+            business.publish(video)
+        with pytest.raises(GrantEnded):
+            business.tiktok.fetch_creator_info()
+
+    assert world.fault_hits() == 1
+    assert world.witness("posts") == []
+    (pause,) = rows(business.ledger, Pause)
+    assert (pause.scope, pause.cause) == ("account:tiktok:gearlab", ACCESS)
+    told = {alert.subject: alert for alert in rows(business.ledger, Alert)}
+    assert set(told) == {"tiktok:gearlab: access was refused", "tiktok:gearlab: access rejected"}  # the grant, the hold
+    assert all(alert.severity == "high" and "empire connect tiktok" in alert.message for alert in told.values())
+
+
 # ---------------------------------------------------------------- drafts
 def test_a_draft_is_a_publication_that_a_person_completes(world: RunningWorld, business: Business, video: str) -> None:
     take_route(business, "inbox")
@@ -543,3 +579,16 @@ def test_a_draft_is_a_publication_that_a_person_completes(world: RunningWorld, b
     assert stored.published_at > after(2)
     assert stored.url.endswith(f"/video/{stored.remote_id}")
     assert len(rows(business.ledger, Alert)) == 1
+
+
+def _be_killed_with_the_reply(business: Business) -> None:
+    def refresh(token: str) -> Grant:
+        business.tiktok_oauth.refresh(token)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("nobody outlives that")
+
+    RotatingTokens(business.grants, "tiktok:gearlab", refresh=refresh, clock=business.clock)()
+
+
+if __name__ == "__main__":
+    _be_killed_with_the_reply(Business(**json.loads(sys.argv[1])))
