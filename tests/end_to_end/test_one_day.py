@@ -16,8 +16,10 @@ import pandas as pd
 import pytest
 
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger
+from affiliate_empire.ledger.open import dagster_url
 from affiliate_empire.operations.trace_lineage import trace_conversion, trace_prompt
 from tests.end_to_end.homes import Home, wait_until
+from tests.factories.sought_secrets import all_secrets, seen, tables
 
 PURE = ("roi", "daily_pnl", "attributed_conversions", "revenue_lineage")
 RECORDED = ("content_plan", "scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails", "videos")
@@ -81,6 +83,21 @@ def test_a_dollar_is_followed_to_its_prompt_version_and_back(home: Home, first: 
     assert round(earned / 10_000) == first["revenue_cents"]
     shown = home.run("lineage", "--conversion", sold[0], "--json")
     assert json.loads(shown.stdout)["prompt_version"] == backward[0]["prompt_version"]
+
+
+def test_no_secret_stands_in_dagster_or_in_the_home(home: Home, first: dict[str, Any]) -> None:
+    secrets = all_secrets(home.path) | {"sk-wrong": "the wrong key"}
+    own = {home.path / name for name in ("world", "postgres", "vault.key")}  # where secrets live, or are encrypted
+    files = [file for file in home.path.rglob("*") if file.is_file() and not own & {file, *file.parents}]
+    places = [
+        *tables(dagster_url(home.path, None).replace("+psycopg2", "")),
+        *tables(EmbeddedPostgres(home.path).url()),
+        *((f"file {file.relative_to(home.path)}", file.read_bytes().decode("latin-1")) for file in files),
+    ]
+    assert seen(secrets, places) == []
+    found = seen({first["day"]: "the day"}, places)  # what is there is seen
+    assert {"the day in table public.event_logs", "the day in table public.pieces"} <= set(found)
+    assert [place for place in found if place.startswith("the day in file dagster/storage/")]
 
 
 def test_the_same_day_again_posts_and_spends_nothing(home: Home, first: dict[str, Any]) -> None:
