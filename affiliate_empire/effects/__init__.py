@@ -38,6 +38,7 @@ from affiliate_empire.effects.model import (
     State,
     StillUnknown,
     Verdict,
+    may_have_been_done,
 )
 from affiliate_empire.kernel.caps import Caps
 
@@ -73,4 +74,5 @@ __all__ = [
     "Unconfirmed",
     "Verdict",
     "WindowClosed",
+    "may_have_been_done",
 ]

@@ -59,6 +59,7 @@ from affiliate_empire.effects.model import (
     Verdict,
     alert_of,
     ended,
+    may_have_been_done,
 )
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
@@ -855,13 +856,10 @@ def _refuse_unconfirmed(intent: Intent, installation: Installation) -> None:
 
 
 def _may_have_been_done(intent: Intent, installation: Installation) -> bool:
-    """Whether it may have been carried out after the backup that this ledger was restored from, unknown to it.
-
-    A platform may take a post the day before its own. The wall is never behind the business clock.
-    """
+    """Whether it may have been carried out after the backup that this ledger was restored from, unknown to it."""
     if intent.kind is EffectKind.BOUNDED_REPEAT or installation.restored_at is None:
         return False
-    return intent.day <= (installation.restored_at + timedelta(days=1)).date()
+    return may_have_been_done(intent.day, installation.restored_at)
 
 
 def _window_closed(key: str, deadline_at: datetime | None) -> WindowClosed:

@@ -61,6 +61,14 @@ def ended(handle: dict[str, Any] | None) -> dict[str, Any] | None:
     return handle and {name: value for name, value in handle.items() if name not in _CAPABILITIES}
 
 
+def may_have_been_done(day: date, restored_at: datetime) -> bool:
+    """Whether what is due on a day may have been done after the backup that a ledger was restored from.
+
+    A platform may take a post the day before its own. The wall is never behind the business clock.
+    """
+    return day <= (restored_at + timedelta(days=1)).date()
+
+
 @dataclass(frozen=True)
 class Quota:
     """One use of an account's rolling window: at most ``limit`` uses within any ``window``; this one is at ``at``.

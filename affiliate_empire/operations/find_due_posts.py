@@ -15,7 +15,7 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
 from affiliate_empire.operations.account_limits import refused_by
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about, is_shown
-from affiliate_empire.operations.publish_piece import BEGUN, is_due, last_moment, live_key, was_refused
+from affiliate_empire.operations.publish_piece import BEGUN, is_due, last_moment, live_key, restored_at, was_refused
 from affiliate_empire.policy import Policy
 
 # A day's pieces are shown to their owner together; what is so near does not wait for the others.
@@ -101,7 +101,8 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
 
 def _has_room(session: Session, piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar) -> bool:
     """Whether its slot is still its own, and its account may use it."""
-    return now < last_moment(piece, policy, calendar) and refused_by(session, piece, now, policy=policy) is None
+    last = last_moment(piece, policy, calendar, restored_at(session))
+    return now < last and refused_by(session, piece, now, policy=policy) is None
 
 
 def _open(day: date, calendar: BusinessCalendar, clock: Clock) -> bool:

@@ -19,7 +19,7 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Publication
 from affiliate_empire.operations.account_limits import limits_in_force, live_limits, waiting_of
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about
-from affiliate_empire.operations.publish_piece import BEGUN, last_moment, live_key, was_refused
+from affiliate_empire.operations.publish_piece import BEGUN, last_moment, live_key, restored_at, was_refused
 from affiliate_empire.planning import LiveLimit, choose_slots
 from affiliate_empire.planning.turns import in_order
 from affiliate_empire.policy import Policy
@@ -62,7 +62,8 @@ def _missed(session: Session, now: datetime, policy: Policy, calendar: BusinessC
         .order_by(Piece.slot_at, Piece.piece_id)
         .execution_options(populate_existing=True)
     )
-    return [piece for piece in found if now >= last_moment(piece, policy, calendar)]
+    restored = restored_at(session)
+    return [piece for piece in found if now >= last_moment(piece, policy, calendar, restored)]
 
 
 def _move(

@@ -29,13 +29,14 @@ from affiliate_empire.effects import (
     ReadOnly,
     State,
     WindowClosed,
+    may_have_been_done,
     switches,
 )
 from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Product, Publication
+from affiliate_empire.ledger.tables import Account, Artifact, Effect, Installation, Piece, Product, Publication
 from affiliate_empire.operations.account_limits import keep_refusal, keep_seen, quota_of, refused_by
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.approvals import REQUIRED, consent_to, show_to_owner
@@ -86,9 +87,20 @@ def is_due(piece: Piece, now: datetime, policy: Policy) -> bool:
     return now >= piece.slot_at - policy.posting(piece.platform).lead
 
 
-def last_moment(piece: Piece, policy: Policy, calendar: BusinessCalendar) -> datetime:
-    """When it is too late for a piece's slot: the platform's tolerance after it, or the close of its day's window."""
+def restored_at(session: Session) -> datetime | None:
+    """When this ledger was restored from a backup or copied; None: never."""
+    return session.scalars(select(Installation.restored_at)).one()
+
+
+def last_moment(piece: Piece, policy: Policy, calendar: BusinessCalendar, restored: datetime | None) -> datetime:
+    """When it is too late for a piece's slot: the platform's tolerance after it, or the close of its day's window.
+
+    A piece that may have gone out after the backup that the ledger was ``restored`` from is looked for until the window
+    closes, and takes no other slot before that.
+    """
     closes = calendar.posting_window(piece.day)[1]
+    if restored is not None and may_have_been_done(piece.day, restored):
+        return closes
     return min(closes, piece.slot_at + policy.posting(piece.platform).tolerance)
 
 
@@ -131,15 +143,18 @@ def publish_piece(
         product = session.get_one(Product, piece.product_id)
         stored = session.get(Publication, _publication_id(piece))
         earlier = session.scalars(select(Effect).where(Effect.key == _key(piece))).one_or_none()
+        restored = restored_at(session)
         if stored is not None:
             return stored
         if earlier is not None and earlier.state == State.SETTLED:
             # Killed after the post was settled and before it was recorded.
             return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, piece, posters))
-    closes = last_moment(piece, policy, calendar)
+    closes = last_moment(piece, policy, calendar, restored)
     begun = earlier is not None and earlier.state in MAY_HAVE_HAPPENED
+    # What may have gone out before a restore is looked for, which takes no room and asks nothing of the account.
+    looked_for = earlier is None and restored is not None and may_have_been_done(piece.day, restored)
     if not begun:
-        refuse_outside_window(piece, clock.now(), policy, calendar)
+        refuse_outside_window(piece, clock.now(), policy, calendar, restored)
     if effects.read_only:
         raise ReadOnly(f"{piece_id} was not posted: EMPIRE_MODE=live-readonly neither spends nor posts; use live mode.")
     if not begun:
@@ -147,7 +162,8 @@ def publish_piece(
         with ledger.begin() as session:
             switches.check(session, piece.platform, piece.account_id)
             refuse_struck_content(session, piece)
-            if (full := refused_by(session, piece, clock.now(), policy=policy)) is not None:
+            full = None if looked_for else refused_by(session, piece, clock.now(), policy=policy)
+            if full is not None:
                 raise full
     refuse_changed_offer(piece, ledger=ledger)
     composed, shows = _compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)
@@ -171,7 +187,8 @@ def publish_piece(
     if earlier is not None and was_refused(earlier) and earlier.fingerprint == intent.fingerprint:
         raise PieceRejected(earlier.error or f"{piece.platform} refused it before.")
     try:
-        if not begun and (seen := posters[piece.platform].seen_limit(account)) is not None:
+        seen = None if begun or looked_for else posters[piece.platform].seen_limit(account)
+        if seen is not None:
             keep_seen(piece.account_id, seen, ledger=ledger, at=clock.now(), policy=policy)
         receipt = effects.perform(intent, composed.act)
     except (VendorError, EffectError) as error:
@@ -228,10 +245,11 @@ def ask_for_approvals(
     )
     with ledger.begin() as session:
         rows = session.execute(query).all()
+        restored = restored_at(session)
     composed = []
     for piece, account, product in rows:
         try:
-            closes = last_moment(piece, policy, calendar)
+            closes = last_moment(piece, policy, calendar, restored)
             composed.append(_compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)[1])
         except PieceRejected:
             continue
@@ -339,7 +357,9 @@ def _publication_id(piece: Piece) -> str:
     return derived_id("pb", piece.piece_id, piece.account_id)
 
 
-def refuse_outside_window(piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar) -> None:
+def refuse_outside_window(
+    piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar, restored: datetime | None
+) -> None:
     """Raise when a piece is out of its day, its slot is ahead or has passed, or its day's window has closed."""
     closes = calendar.posting_window(piece.day)[1]
     if now >= closes:
@@ -349,7 +369,7 @@ def refuse_outside_window(piece: Piece, now: datetime, policy: Policy, calendar:
         )
     if piece.status != "planned":
         raise PieceRejected(f"The piece is {piece.status}: {piece.reason or 'no reason given'}")
-    if now >= last_moment(piece, policy, calendar):
+    if now >= last_moment(piece, policy, calendar, restored):
         raise SlotPassed(
             f"{piece.piece_id} was not posted: its slot at {piece.slot_at:%Y-%m-%d %H:%M} UTC has passed; the next "
             "publishing run gives it a free slot of its day, or none."

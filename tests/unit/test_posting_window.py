@@ -48,7 +48,7 @@ def test_a_piece_goes_out_at_its_slot_and_neither_late_nor_once_its_day_has_clos
     for slot in slots:
         piece = Piece(piece_id="pc_1", day=day, platform=platform, slot_at=slot, status="planned")
         try:
-            refuse_outside_window(piece, now, POLICY, calendar)
+            refuse_outside_window(piece, now, POLICY, calendar, None)
         except WindowClosed:
             assert now >= closes
         except NotDue:
