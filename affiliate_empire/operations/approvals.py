@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from affiliate_empire.effects import NotApproved
+from affiliate_empire.effects import NotApproved, State
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
@@ -26,6 +26,7 @@ from affiliate_empire.ledger.tables import (
     ApprovalDecision,
     ApprovalRequest,
     Artifact,
+    Effect,
     Piece,
     Product,
     Publication,
@@ -319,6 +320,13 @@ def _decide(names: Sequence[str], verdict: str, reason: str | None, by: str, led
 def _refuse_decided(session: Session, piece: Piece, asked: Asked | None, verdict: str) -> None:
     if session.scalars(select(Publication.piece_id).where(Publication.piece_id == piece.piece_id)).first():
         raise BadInput(f"{piece.piece_id} is posted: take it down with `empire takedown {piece.piece_id} --reason …`.")
+    sent = select(Effect.state).where(Effect.key == f"post:{piece.piece_id}:{piece.account_id}").with_for_update()
+    # What is only prepared asks for this word once more before it is sent.
+    if verdict == REJECTED and session.scalar(sent) in (State.COMMITTING, State.UNKNOWN, State.SETTLED):
+        raise BadInput(
+            f"{piece.piece_id} may be out already: the next publishing run finds out; then take it down with `empire "
+            f"takedown {piece.piece_id} --reason …`."
+        )
     if piece.status != "planned":
         raise BadInput(f"{piece.piece_id} is {piece.status} ({piece.reason}): it is not posted any more.")
     if asked is None:

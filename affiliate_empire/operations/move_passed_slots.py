@@ -144,10 +144,11 @@ def _over(session: Session, pieces: list[Piece]) -> dict[str, str]:
     )
     over = {}
     for effect in effects:
-        if effect.sent_at is not None and "package" in (effect.handle or {}):
-            over[str(effect.piece_id)] = "the person it was handed over to has not said that it was posted"
-        elif was_refused(effect):
+        if was_refused(effect):
             over[str(effect.piece_id)] = f"it was refused ({(effect.error or effect.vendor).rstrip('.')})"
+        elif effect.sent_at is not None:
+            # To its platform or to the person who posts it: what nobody confirmed may still arrive.
+            over[str(effect.piece_id)] = "it was handed over before and may still go out"
     return over
 
 

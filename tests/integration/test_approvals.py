@@ -233,6 +233,22 @@ def test_a_rejected_piece_never_goes_out(world: RunningWorld, business: Business
     assert world.witness("posts") == []
 
 
+def test_what_may_be_out_already_is_not_rejected_but_looked_for(business: Business, video: str) -> None:
+    ask(business)
+    approve([video], by="alice", ledger=business.ledger)
+    with business.ledger.begin() as session:
+        session.add(
+            Effect(
+                effect_id="ef_1", key=f"post:{video}:{ACCOUNT}", kind="at_most_once", vendor="youtube",
+                operation="post", fingerprint="f", day=DAY, piece_id=video, account_id=ACCOUNT,
+                state=State.UNKNOWN, epoch=1, claims=1,
+            )
+        )  # fmt: skip
+    with pytest.raises(BadInput, match="may be out already"):
+        reject([video], reason="a wrong price", by="bob", ledger=business.ledger)
+    assert [piece.status for piece in rows(business.ledger, Piece)] == ["planned"]
+
+
 def test_a_word_is_kept_for_good_and_for_what_was_shown_only(business: Business, video: str) -> None:
     ask(business)
     approve([video], by="alice", ledger=business.ledger)

@@ -14,11 +14,13 @@ from PIL import Image
 from sqlalchemy import select
 
 from affiliate_empire.effects import Caps, EffectParked, State, WindowClosed
+from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Alert, Artifact, Effect, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Account, Alert, Artifact, Effect, Piece, Publication, QuotaUse
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.hand_over import settle_hand_over, waiting_packages
+from affiliate_empire.operations.move_passed_slots import move_passed_slots
 from affiliate_empire.policy import load_policy
 from tests.factories.publishing import DAY, SLOT, Business, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
@@ -123,6 +125,20 @@ def test_a_folder_that_could_not_be_moved_is_handed_over_by_the_next_run(busines
     folder = hand_over(business, video)
     assert (folder / "video.mp4").exists()
     assert states(business) == [State.UNKNOWN]
+
+
+def test_a_package_that_expired_is_handed_over_no_second_time(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    hand_over(business, video)
+    world.move_to(after(50))
+    assert business.reconcile() == []
+    assert states(business) == [State.EXPIRED]
+    said = move_passed_slots(
+        ledger=business.ledger, clock=business.clock, policy=load_policy(), calendar=BusinessCalendar()
+    )
+    assert "was handed over before and may still go out" in said[0]
+    assert [piece.status for piece in rows(business.ledger, Piece)] == ["expired"]
 
 
 @pytest.mark.parametrize("way", ["publish", "reconcile"])
