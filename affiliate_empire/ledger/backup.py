@@ -239,7 +239,7 @@ def _alone(server: psycopg.Connection[Any], ledger: Ledger) -> Iterator[psycopg.
             others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
             server.execute(others, (name, mine))
             yield source
-        except BaseException:
+        except BaseException:  # even an interrupt: the ledger that stays must let its services in again
             _execute(server, "ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
             raise
 

@@ -98,7 +98,7 @@ def connect_account(
             account.niche = niche or account.niche
             found = account.account_id
         vault.put_in_place(pending, found, _secret(platform, granted, profile, clock.now()))
-    except BaseException:
+    except BaseException:  # even an interrupt: a grant that is nobody's must not stay in the vault
         vault.forget(pending)
         raise
     if is_new:
