@@ -95,7 +95,7 @@ _at_work: set[tuple[str, str, int]] = set()
 
 @dataclass(frozen=True)
 class _Claim:
-    """One worker's hold on one effect. ``handle`` is what an earlier worker stored."""
+    """One worker's hold on one effect. ``handle`` is what an earlier worker stored, and may have ``sent``."""
 
     effect_id: str
     key: str
@@ -103,6 +103,7 @@ class _Claim:
     owner: str
     kind: EffectKind
     handle: dict[str, Any] | None
+    sent: bool = False
     consent: Callable[[Session], None] | None = None
     takes_back: bool = False
 
@@ -416,7 +417,13 @@ class Effects:
         effect.lease_owner = this_process()
         effect.lease_until = func.clock_timestamp() + self.lease
         claim = _Claim(
-            effect.effect_id, effect.key, effect.claims, effect.lease_owner, EffectKind(effect.kind), effect.handle
+            effect.effect_id,
+            effect.key,
+            effect.claims,
+            effect.lease_owner,
+            EffectKind(effect.kind),
+            effect.handle,
+            sent=bool(effect.handle) and effect.sent_at is not None,
         )
         # Before the commit shows the lease to the other threads of this process.
         _at_work.add(self._mark(claim))
@@ -463,7 +470,7 @@ class Effects:
     def _post(self, claim: _Claim, act: Act) -> Receipt:
         """An act with a handle: never send while it is open whether it was sent."""
         handle = claim.handle
-        ask = handle is not None
+        ask, sent = handle is not None, claim.sent
         lost: ReplyLost | None = None
         commits = 0
         while True:
@@ -476,7 +483,7 @@ class Effects:
                         self._book_refused(session, effect, verdict.error)
                     raise verdict.error
                 if isinstance(verdict, Gone):
-                    handle = None
+                    handle, sent = None, False
                     self._start_over(claim)
                 elif lost is not None and commits == _COMMITS:
                     with self._still_ours(claim) as (_, effect):
@@ -489,13 +496,17 @@ class Effects:
             try:
                 outcome = act.commit(handle)
             except ReplyLost as error:
-                lost, ask = error, True
+                lost, ask, sent = error, True, True
                 with self._still_ours(claim) as (_, effect):
                     _set(effect, State.UNKNOWN, error, keep_lease=True)
                 continue
             except VendorRefused as error:
                 with self._still_ours(claim) as (session, effect):
-                    self._book_refused(session, effect, error)
+                    if sent and isinstance(error, CredentialsRejected | AccountRestricted):
+                        # This request was refused; an earlier one of the same handle may still arrive.
+                        _set(effect, State.UNKNOWN, error)
+                    else:
+                        self._book_refused(session, effect, error)
                 raise
             except (VendorUnavailable, Misconfigured) as error:
                 with self._still_ours(claim) as (_, effect):

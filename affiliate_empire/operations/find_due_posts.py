@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import State
 from affiliate_empire.effects.report import parked
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Artifact, Effect, Pause, Piece, Publication
+from affiliate_empire.ledger.tables import Account, Artifact, Effect, Installation, Pause, Piece, Publication
 from affiliate_empire.operations.account_limits import refused_by
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about, is_shown
+from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.operations.publish_piece import BEGUN, is_due, last_moment, live_key, restored_at, was_refused
 from affiliate_empire.policy import Policy
 
@@ -33,13 +34,14 @@ class DuePosts:
 
 
 def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: BusinessCalendar) -> list[DuePosts]:
-    """What is due of the days whose posting window is open: today, and yesterday until 06:00.
+    """What is due of the days whose posting window is open (today, and yesterday until 06:00), and what is left open.
 
     Due is a piece whose slot (less the platform's lead) has come and not passed, whose content is finished, that is not
     posted, and that neither a pause, nor a restriction of its account, nor its account's full window, nor a missing
     approval, nor the outcome of its post keeps back: refused for what it is, or a person's to judge. What the platform
     refused for want of room is due again when there is room. A post that was begun is due until it is known what became
-    of it. A piece that its owner was not shown yet is due for that, once all of its platform's are finished.
+    of it: whether it was sent is asked on any day, and of an account that is paused or restricted, too, which sends
+    nothing. A piece that its owner was not shown yet is due for that, once all of its platform's are finished.
     """
     now = clock.now()
     today = calendar.day_of(now)
@@ -48,7 +50,9 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
     with ledger.begin() as session:
         paused = set(session.scalars(select(Pause.scope)))
         if "all" in paused:
-            return []
+            days = []
+        for piece in _left_open(session, now, calendar):
+            found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
         rows = session.execute(
             select(Piece, Account.approval, Effect)
             .join(Account, Account.account_id == Piece.account_id)
@@ -97,6 +101,32 @@ def find_due_posts(*, ledger: Ledger, clock: Clock, policy: Policy, calendar: Bu
             if due:
                 found.setdefault((piece.day, piece.platform), []).append(piece.piece_id)
     return [DuePosts(day, platform, tuple(dict.fromkeys(pieces))) for (day, platform), pieces in found.items()]
+
+
+def _left_open(session: Session, now: datetime, calendar: BusinessCalendar) -> list[Piece]:
+    """The pieces whose posts may be out without our knowing, or were begun on a day that has closed since.
+
+    What is parked, or was begun before this ledger was restored, is a person's to judge; an account whose access was
+    rejected cannot be asked before it is connected again.
+    """
+    silent = select(Pause.scope).where(Pause.cause == ACCESS, Pause.scope == func.concat("account:", Piece.account_id))
+    rows = session.execute(
+        select(Piece, Effect)
+        .join(Effect, Effect.key == live_key())
+        .where(
+            Effect.state.in_(BEGUN),
+            Effect.epoch == select(Installation.epoch).scalar_subquery(),
+            ~silent.exists(),
+        )
+        .order_by(Piece.day, Piece.slot_at, Piece.piece_id)
+    ).all()
+    waiting = parked(session, [effect.effect_id for _, effect in rows if effect.state == State.UNKNOWN])
+    return [
+        piece
+        for piece, effect in rows
+        if effect.effect_id not in waiting
+        and (effect.state in (State.COMMITTING, State.UNKNOWN) or now >= calendar.posting_window(piece.day)[1])
+    ]
 
 
 def _has_room(session: Session, piece: Piece, now: datetime, policy: Policy, calendar: BusinessCalendar) -> bool:

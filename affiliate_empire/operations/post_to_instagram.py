@@ -103,6 +103,7 @@ class _Upload:
             "caption": self.text.caption,
             "flags": self.flags.as_disclosures(),
             "video": self.sha256,
+            "cover": self.cover,
             "slot_at": self.slot_at.isoformat(),
         }
 

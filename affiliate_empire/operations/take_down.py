@@ -38,7 +38,7 @@ from affiliate_empire.operations.build_site import build_site
 from affiliate_empire.operations.patience import read
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
-from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused
+from affiliate_empire.vendors.errors import ReplyLost, VendorError, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.instagram import InstagramClient
 from affiliate_empire.vendors.tiktok import is_publish_id
 from affiliate_empire.vendors.youtube import VideoState, YouTubeClient
@@ -74,16 +74,27 @@ class YouTubeRemover:
         self._youtube = youtube
 
     def stands(self, account_id: str, remote_id: str, way: str) -> bool:
-        video = self._look(account_id, remote_id)
-        if video is None or way == DELETE:
-            return video is not None
+        if way == DELETE:
+            return self._look(account_id, remote_id) is not None
+        video = self._seen(account_id, remote_id)
         return video.privacy_status == "public" or video.publish_at is not None
 
     def remove(self, account_id: str, remote_id: str, way: str) -> None:
         if way == DELETE:
             self._youtube.of(account_id).delete(remote_id)
-        elif (video := self._look(account_id, remote_id)) is not None:
-            self._youtube.of(account_id).hide(video)
+        else:
+            self._youtube.of(account_id).hide(self._seen(account_id, remote_id))
+
+    def _seen(self, account_id: str, remote_id: str) -> VideoState:
+        """A video to unlist: one that is not shown may only not be shown yet, so that nothing is done by it."""
+        video = self._look(account_id, remote_id)
+        if video is None:
+            raise VendorUnavailable(
+                f"YouTube shows no video {remote_id}, which proves nothing of a young one: run again in some minutes, "
+                "or tell with `empire takedown done` that it is gone.",
+                vendor="youtube",
+            )
+        return video
 
     def _look(self, account_id: str, remote_id: str) -> VideoState | None:
         return read(self._youtube.of(account_id).fetch_status, [remote_id]).get(remote_id)

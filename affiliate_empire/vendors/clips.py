@@ -14,7 +14,7 @@ from typing import Protocol
 import httpx
 
 from affiliate_empire.vendors.errors import ReplyLost, VendorRefused
-from affiliate_empire.vendors.http import is_loopback, transport_failure
+from affiliate_empire.vendors.http import open_http, transport_failure
 
 _LARGEST_BYTES = 100 * 1024 * 1024
 
@@ -84,7 +84,7 @@ def fetch_file(url: str, *, cost_micros: int, timeout: float, vendor: str, name:
         VendorUnavailable: it cannot be fetched, or what came is no video; asking again gives a fresh address.
     """
     try:
-        with httpx.stream("GET", url, timeout=timeout, trust_env=not is_loopback(url)) as response:
+        with open_http(url, timeout=timeout) as http, http.stream("GET", url) as response:
             if not response.is_success:
                 raise ValueError(f"status {response.status_code}")
             data = b""

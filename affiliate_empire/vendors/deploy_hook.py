@@ -9,7 +9,7 @@ from __future__ import annotations
 import httpx
 
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback, never_log
+from affiliate_empire.vendors.http import never_log, open_http
 
 _VENDOR = "blog"
 _REMEDY = "start a build at the host, or leave it to the next post"
@@ -36,7 +36,7 @@ class DeployHook:
         """
         try:
             never_log(httpx.URL(self._address).path)
-            with httpx.Client(timeout=self._timeout, trust_env=not is_loopback(self._address)) as http:
+            with open_http(self._address, timeout=self._timeout) as http:
                 status = http.post(self._address).status_code
         except (httpx.HTTPError, httpx.InvalidURL) as error:  # without the cause: httpx quotes parts of the address
             code = type(error).__name__

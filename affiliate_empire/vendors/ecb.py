@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback, retry_after
+from affiliate_empire.vendors.http import open_http, retry_after
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -48,7 +48,7 @@ class ECBClient:
     """
 
     def __init__(self, base_url: str, timeout: float = 30.0) -> None:
-        self._http = httpx.Client(base_url=base_url, timeout=timeout, trust_env=not is_loopback(base_url))
+        self._http = open_http(base_url, base_url=base_url, timeout=timeout)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -25,7 +25,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import checked_key, is_loopback, transport_failure
+from affiliate_empire.vendors.http import checked_key, open_http, transport_failure
 
 if TYPE_CHECKING:
     from elevenlabs import ElevenLabs
@@ -140,8 +140,7 @@ class ElevenLabsClient:
         with self._lock:
             if self._sdk is None:
                 key = checked_key(self._api_key, vendor=_VENDOR, name="ElevenLabs", hint=_KEY_HINT)
-                # A proxy from the environment must not be asked for an address of this machine.
-                self._http = httpx.Client(timeout=self._timeout, trust_env=not is_loopback(self._base_url))
+                self._http = open_http(self._base_url, timeout=self._timeout)
                 self._sdk = ElevenLabs(
                     base_url=self._base_url, api_key=key, timeout=self._timeout, httpx_client=self._http
                 )

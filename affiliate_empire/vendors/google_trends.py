@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from affiliate_empire.vendors.errors import VendorError, VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import is_loopback, open_http, retry_after, transport_failure
 
 _VENDOR = "google_trends"
 MOST_KEYWORDS = 5
@@ -126,7 +126,7 @@ class GoogleTrendsClient:
             VendorRefused: Google has no such feed.
         """
         try:
-            with httpx.Client(timeout=self._timeout, trust_env=not is_loopback(self._base_url)) as http:
+            with open_http(self._base_url, timeout=self._timeout) as http:
                 response = http.get(f"{self._base_url}/trending/rss", params={"geo": geo})
         except httpx.TransportError as error:
             raise transport_failure(error, vendor=_VENDOR, name="Google Trends") from error

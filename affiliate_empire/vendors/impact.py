@@ -20,7 +20,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import open_http, retry_after, transport_failure
 
 _VENDOR = "impact"
 _VERSION = "16"
@@ -48,10 +48,10 @@ class ImpactClient:
     ) -> None:
         self._root = f"{base_url.rstrip('/')}/Mediapartners/{account_sid}"
         self._page_size = str(page_size)
-        self._http = httpx.Client(
+        self._http = open_http(
+            base_url,
             auth=(account_sid, auth_token),
             timeout=timeout,
-            trust_env=not is_loopback(base_url),
             headers={"Accept": "application/json", "IR-Version": _VERSION},
         )
 

@@ -34,7 +34,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import checked_key, is_loopback, never_log, retry_after, transport_failure
+from affiliate_empire.vendors.http import checked_key, never_log, open_http, retry_after, transport_failure
 from affiliate_empire.vendors.oauth import Granted, Profile, SignIn
 
 _VENDOR = "instagram"
@@ -165,7 +165,7 @@ class InstagramClient:
         self._credentials = credentials
         self._clock = clock
         self._pause = pause
-        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+        self._http = open_http(base_url, timeout=timeout)
 
     def close(self) -> None:
         self._http.close()
@@ -506,7 +506,6 @@ class InstagramOAuth:
         self._app_id = app_id
         self._app_secret = app_secret
         self._timeout = timeout
-        self._direct = is_loopback(base_url)
         never_log("/oauth/access_token")
 
     def extend(self, access_token: str) -> LongLivedToken:
@@ -560,7 +559,8 @@ class InstagramOAuth:
         headers = {"Authorization": f"Bearer {token}"}
         url = f"{self._graph}/{path}"
         try:
-            response = httpx.get(url, params=params, headers=headers, timeout=self._timeout, trust_env=not self._direct)
+            with open_http(url, timeout=self._timeout) as http:
+                response = http.get(url, params=params, headers=headers)
         except httpx.TransportError as error:
             raise transport_failure(error, vendor=_VENDOR, name=_NAME) from error
         document = _document(response) or {}
@@ -573,7 +573,8 @@ class InstagramOAuth:
     def _ask(self, asked: dict[str, str]) -> LongLivedToken:
         params = {"client_id": self._app_id(), "client_secret": self._app_secret(), **asked}
         try:
-            response = httpx.get(self._url, params=params, timeout=self._timeout, trust_env=not self._direct)
+            with open_http(self._url, timeout=self._timeout) as http:
+                response = http.get(self._url, params=params)
         except httpx.TransportError as error:
             raise VendorUnavailable(
                 f"Meta's token endpoint could not be reached ({type(error).__name__}); try again later.",

@@ -15,7 +15,7 @@ import httpx
 
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import open_http, retry_after, transport_failure
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _MEGABYTE = 1024 * 1024
@@ -69,9 +69,7 @@ class ProductFeedClient:
         size = 0
         try:
             with (
-                httpx.Client(
-                    timeout=self._timeout, follow_redirects=True, trust_env=not is_loopback(self.location)
-                ) as http,
+                open_http(self.location, timeout=self._timeout, follow_redirects=True) as http,
                 http.stream("GET", self.location) as response,
             ):
                 self._raise_for_status(response)

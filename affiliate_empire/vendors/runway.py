@@ -24,7 +24,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import checked_key, is_loopback, retry_after, transport_failure
+from affiliate_empire.vendors.http import checked_key, open_http, retry_after, transport_failure
 
 _VENDOR = "runway"
 _VERSION = "2024-11-06"
@@ -52,7 +52,7 @@ class RunwayClient:
         self._api_key = api_key
         self._timeout = timeout
         self._policy = policy or load_policy()
-        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+        self._http = open_http(base_url, timeout=timeout)
 
     def close(self) -> None:
         self._http.close()

@@ -31,7 +31,7 @@ from affiliate_empire.vendors.errors import (
     VendorRefused,
     VendorUnavailable,
 )
-from affiliate_empire.vendors.http import is_loopback, never_log, retry_after, transport_failure
+from affiliate_empire.vendors.http import never_log, open_http, retry_after, transport_failure
 from affiliate_empire.vendors.oauth import Grant, Granted, Profile, SignIn, Tokens
 
 _VENDOR = "tiktok"
@@ -146,7 +146,7 @@ class TikTokClient:
         self._tokens = tokens
         self._clock = clock
         self._chunk_bytes = chunk_bytes
-        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url))
+        self._http = open_http(base_url, timeout=timeout)
         never_log("/video/")  # where bytes go: who has the address can send them
 
     def close(self) -> None:
@@ -418,7 +418,6 @@ class TikTokOAuth:
         self._client_key = client_key
         self._client_secret = client_secret
         self._timeout = timeout
-        self._direct = is_loopback(base_url)
 
     def refresh(self, refresh_token: str) -> Grant:
         """Exchange a refresh token for a new pair; the one that was sent is dead from then on.
@@ -476,7 +475,8 @@ class TikTokOAuth:
     def _told(self, method: str, url: str, **content: Any) -> dict[str, Any]:
         """The data of an envelope."""
         try:
-            response = httpx.request(method, url, timeout=self._timeout, trust_env=not self._direct, **content)
+            with open_http(url, timeout=self._timeout) as http:
+                response = http.request(method, url, **content)
             envelope = response.json()
             code, data = str(envelope["error"]["code"]), envelope.get("data") or {}
         except httpx.TransportError as error:
@@ -493,7 +493,8 @@ class TikTokOAuth:
         """A pair of tokens, and the scopes that it has."""
         form = {"client_key": self._client_key(), "client_secret": self._client_secret(), **asked}
         try:
-            response = httpx.post(self._url, data=form, timeout=self._timeout, trust_env=not self._direct)
+            with open_http(self._url, timeout=self._timeout) as http:
+                response = http.post(self._url, data=form)
         except httpx.TransportError as error:
             raise transport_failure(error, vendor=_VENDOR, name="TikTok's token endpoint") from error
         try:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx
 
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.vendors.http import open_http
 
 
 class WorldClock:
@@ -20,7 +21,7 @@ class WorldClock:
 
     def __init__(self, world_url: str, *, cache_seconds: float = 0.02, timeout: float = 10.0) -> None:
         self._url = f"{world_url.rstrip('/')}/_world/clock"
-        self._http = httpx.Client(timeout=timeout, trust_env=False)
+        self._http = open_http(world_url, timeout=timeout)
         self._cache_seconds = cache_seconds
         self._lock = threading.Lock()
         self._read_at = float("-inf")

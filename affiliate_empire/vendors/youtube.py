@@ -39,7 +39,7 @@ from affiliate_empire.vendors.errors import (
     VendorUnavailable,
 )
 from affiliate_empire.vendors.google import GoogleCredentials, GoogleService, GoogleTokens
-from affiliate_empire.vendors.http import is_loopback, never_log, retry_after, transport_failure
+from affiliate_empire.vendors.http import never_log, open_http, retry_after, transport_failure
 
 _VENDOR = "youtube"
 _SCOPES = ("https://www.googleapis.com/auth/youtube.upload", "https://www.googleapis.com/auth/youtube.readonly")
@@ -168,7 +168,7 @@ class YouTubeClient:
         self._base_url = base_url.rstrip("/")
         self._clock = clock
         self._pause = pause
-        self._http = httpx.Client(timeout=timeout, trust_env=not is_loopback(base_url), follow_redirects=False)
+        self._http = open_http(base_url, timeout=timeout, follow_redirects=False)
         never_log(_UPLOADS)  # who has a session's address can send it bytes
         self._tokens = GoogleTokens(oauth_url, credentials, _SCOPES, vendor=_VENDOR, timeout=timeout)
         # Asked for alone, when it is needed: a grant without it goes on posting.

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 
 from affiliate_empire.vendors.errors import CredentialsRejected, GrantEnded, VendorRefused, VendorUnavailable
-from affiliate_empire.vendors.http import is_loopback
+from affiliate_empire.vendors.http import open_http
 from affiliate_empire.vendors.oauth import Granted, Profile, SignIn
 
 _VENDOR = "youtube"
@@ -164,7 +164,8 @@ class YouTubeOAuth:
 
     def _exchange(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            response = httpx.request(method, url, timeout=self._timeout, trust_env=not is_loopback(url), **content)
+            with open_http(url, timeout=self._timeout) as http:
+                response = http.request(method, url, **content)
         except httpx.TransportError:
             raise _no_answer() from None
         if response.status_code == 429 or response.status_code >= 500:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import uvicorn
 
 from affiliate_empire.sandbox.store import Store
 from affiliate_empire.sandbox.world import World, build_app
+from affiliate_empire.vendors.http import open_http
 
 START = datetime.fromisoformat("2026-11-20T14:00:00+00:00")
 
@@ -30,7 +34,7 @@ class RunningWorld:
         self.born = now
         self.port = 0
         self.url = ""
-        self._http = httpx.Client(timeout=60, trust_env=False)
+        self._http = open_http("http://127.0.0.1", timeout=60)
         self.start()
 
     def start(self) -> None:
@@ -140,20 +144,26 @@ def write_video(
     ``size`` is width and height in pixels, ``rate`` frames a second. ``index_first`` puts the index before the data,
     as Instagram wants it.
     """
+    box = (padding + 8).to_bytes(4) + b"free" + random.Random(seed).randbytes(padding) if padding else b""
+    path.write_bytes(_video(seed, seconds, size, rate, index_first) + box)
+    return path
+
+
+@lru_cache(maxsize=64)
+def _video(seed: int, seconds: int, size: tuple[int, int], rate: int, index_first: bool) -> bytes:
+    """Encoded once a process: the same arguments make the same file."""
     import av
     import numpy as np
 
     rng = np.random.default_rng(seed)
     width, height = size
     frames = rng.integers(0, 255, (3, height // 10, width // 10, 3), dtype=np.uint8).repeat(10, 1).repeat(10, 2)
-    with av.open(str(path), "w", options={"movflags": "faststart"} if index_first else {}) as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(rate * seconds):
-            frame = av.VideoFrame.from_ndarray(frames[number % len(frames)], format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    if padding:
-        with path.open("ab") as file:
-            file.write((padding + 8).to_bytes(4) + b"free" + rng.bytes(padding))
-    return path
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:  # an index is moved to the front in files only
+        with av.open(file.name, "w", options={"movflags": "faststart"} if index_first else {}) as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for number in range(rate * seconds):
+                frame = av.VideoFrame.from_ndarray(frames[number % len(frames)], format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return Path(file.name).read_bytes()

@@ -34,7 +34,13 @@ from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.installation import bump_epoch
 from affiliate_empire.ledger.tables import Alert, Effect, QuotaUse, Reservation
-from affiliate_empire.vendors.errors import QuotaExhausted, ReplyLost, VendorRefused, VendorUnavailable
+from affiliate_empire.vendors.errors import (
+    CredentialsRejected,
+    QuotaExhausted,
+    ReplyLost,
+    VendorRefused,
+    VendorUnavailable,
+)
 from tests.factories.effects import (
     ACCOUNT,
     NOON,
@@ -137,6 +143,22 @@ def test_replies_lost_twice_are_left_to_a_rerun_on_the_same_handle(ledger: Ledge
     with pytest.raises(ReplyLost):
         workers(ledger).perform(post_intent(), platform.act())
     assert state_of(ledger) == State.PREPARED
+    workers(ledger).perform(post_intent(), platform.act())
+    assert [post["session"] for post in platform.posts] == ["000"]
+
+
+def test_who_is_refused_while_an_earlier_request_may_arrive_keeps_the_handle(
+    ledger: Ledger, platform: Platform
+) -> None:
+    def late() -> None:
+        platform.at["before_commit"] = raising(CredentialsRejected("sign in again", vendor="youtube"))
+        raise LOST
+
+    platform.at["before_commit"] = late
+    with pytest.raises(CredentialsRejected):
+        workers(ledger).perform(post_intent(), platform.act())
+    assert state_of(ledger) == State.UNKNOWN
+    platform.act().commit({"session": "000"})  # the first request arrives
     workers(ledger).perform(post_intent(), platform.act())
     assert [post["session"] for post in platform.posts] == ["000"]
 

@@ -20,7 +20,7 @@ from sqlalchemy import select, text, update
 from affiliate_empire.effects import Caps, EffectInProgress, Effects, FingerprintConflict, Paused, State, WindowClosed
 from affiliate_empire.effects.machine import LEASE
 from affiliate_empire.effects.report import imbalances, open_effects
-from affiliate_empire.effects.switches import paused_scopes, resume_scope
+from affiliate_empire.effects.switches import pause_scope, paused_scopes, resume_scope
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.kernel.files import OutOfSpace
 from affiliate_empire.lake import Lake
@@ -424,11 +424,37 @@ def test_a_grant_revoked_after_the_last_bytes_left(world: RunningWorld, business
         business.publish(video)
     assert len(world.witness("posts")) == 1
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.UNKNOWN]
+    assert due(business) == []  # nobody there can be asked
 
     world.clear_faults()
     resume_scope("account:youtube:gearlab", ledger=business.ledger)
     business.publish(video)
     assert len(world.witness("posts")) == len(rows(business.ledger, Publication)) == 1
+
+
+@pytest.mark.parametrize("stop", ["account:youtube:gearlab", "vendor:youtube", "all", "06:00"])
+def test_what_may_be_out_is_asked_about_whatever_has_stopped(
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph], stop: str
+) -> None:
+    sent = add_video(business, write_video(tmp_path / "sent.mp4"))
+    never_sent = add_video(business, write_video(tmp_path / "never.mp4", seed=1), piece_id="pc_2", slot_at=after(10))
+    world.fault(BYTES, when="after", drop=True, skip=1)
+    world.fault(BYTES, status=503, skip=1, times=1000)
+    with pytest.raises(VendorUnavailable):
+        business.publish(sent)
+    if stop == "06:00":
+        world.move_to(BusinessCalendar().posting_window(DAY)[1])
+    else:
+        pause_scope(stop, "the owner looks", ledger=business.ledger)
+    assert due(business) == [sent]
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.UNKNOWN]
+
+    world.clear_faults()
+    graph_of(business).publish("youtube")
+    assert [publication.piece_id for publication in rows(business.ledger, Publication)] == [sent]
+    assert len(world.witness("posts")) == 1
+    assert due(business) == []
+    assert never_sent not in {effect.piece_id for effect in rows(business.ledger, Effect)}
 
 
 # ---------------------------------------------------------------- an account that is restricted at 14:00

@@ -100,7 +100,7 @@ def test_the_whole_day_reads_and_neither_spends_nor_posts_nor_changes_anything(
     script_the_videos(ledger)  # so that voices, pictures and clips have something to be made from
     assert refusal in str(run("make_media", str(DAY)))
     with ledger.begin() as session:
-        slots = session.execute(select(Piece.platform, func.max(Piece.slot_at)).group_by(Piece.platform)).tuples().all()
+        slots = session.execute(select(Piece.platform, func.max(Piece.slot_at)).group_by(Piece.platform)).all()
         assert session.scalars(select(Product)).first() is not None  # it read for real
     assert len(slots) == 4
     for platform, slot in sorted(slots, key=lambda one: one[1]):

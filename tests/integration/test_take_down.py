@@ -40,6 +40,7 @@ from affiliate_empire.operations.take_down import (
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.clock import stamp
 from affiliate_empire.vendors.deploy_hook import DeployHook
+from affiliate_empire.vendors.errors import VendorUnavailable
 from tests.factories.hosts import Host
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, always, open_business
 from tests.factories.worlds import RunningWorld, write_video
@@ -167,6 +168,20 @@ def metrics(business: Business) -> MetricsSync:
         clock=business.clock,
         policy=load_policy(),
     )
+
+
+def test_unlisting_a_video_that_is_not_shown_is_not_done(
+    world: RunningWorld, business: Business, short: Publication
+) -> None:
+    world.fault("GET /youtube/youtube/v3/videos", status=200, body={"items": []}, times=3)
+    for _ in range(2):
+        with pytest.raises(VendorUnavailable, match="proves nothing of a young one"):
+            down(business, short, UNLIST)
+    assert [each["publication_id"] for each in outstanding(ledger=business.ledger)] == [short.publication_id]
+    world.clear_faults()
+    down(business, short, UNLIST)
+    (post,) = posts(world)
+    assert post["flags"]["privacyStatus"] == "unlisted"
 
 
 def test_an_unlisted_video_may_still_be_deleted(world: RunningWorld, business: Business, short: Publication) -> None:
