@@ -36,8 +36,12 @@ dev: $(READY) ## Database, world, tracking service and the Dagster UI
 	@$(BIN)/empire dev
 
 .PHONY: test
-test: $(READY) ## Run all tests
-	@$(BIN)/pytest
+test: $(READY) ## Run the tests, but the long ones
+	@$(BIN)/pytest -n 3 -m 'not long'
+
+.PHONY: test-long
+test-long: $(READY) ## Live whole days, kill them, build the blog, and hold 500 intents under fire to exactly once
+	@$(BIN)/pytest -m long
 
 .PHONY: site
 site: site/node_modules/.package-lock.json ## Install the blog's packages, for the tests that build it (needs Node 20 and npm)

@@ -401,6 +401,15 @@ class Settings(BaseSettings):
         others = [name for name, key in keys.items() if name != self.clip_provider and (key or self.simulated)]
         return [self.clip_provider, *others]
 
+    @property
+    def blog(self) -> tuple[str, str] | None:
+        """The blog's git remote and where it is read, if both are known; the sandbox's own by default."""
+        remote, base_url = self.blog_remote, self.blog_base_url
+        if self.simulated:
+            remote = remote or str(self.home_path / "world" / "blog.git")
+            base_url = base_url or f"{self.world_url}/blog"
+        return (remote, base_url) if remote and base_url else None
+
     def secret(self, name: str) -> str:
         """A vendor credential; ``openai`` is ``EMPIRE_OPENAI_API_KEY``. Never falls back in live modes."""
         field = name if name in type(self).model_fields else f"{name}_api_key"

@@ -15,13 +15,11 @@ class BlogResource(dg.ConfigurableResource[BlogClient]):
     timeout_seconds: float = 60.0
 
     def create_resource(self, context: dg.InitResourceContext) -> BlogClient:
-        home, settings = self.settings.home_path, self.settings
-        remote, base_url = settings.blog_remote, settings.blog_base_url
-        if settings.simulated:
-            remote = remote or str(home / "world" / "blog.git")
-            base_url = base_url or f"{settings.world_url}/blog"
-        if not remote or not base_url:
+        if self.settings.blog is None:
             raise Misconfigured("EMPIRE_BLOG_REMOTE and EMPIRE_BLOG_BASE_URL are not set: add both to .env.")
-        address = settings.blog_deploy_hook
+        remote, base_url = self.settings.blog
+        address = self.settings.blog_deploy_hook
         hook = DeployHook(address.get_secret_value()) if address else None
-        return BlogClient(remote, home / "blog", base_url, timeout=self.timeout_seconds, deploy_hook=hook)
+        return BlogClient(
+            remote, self.settings.home_path / "blog", base_url, timeout=self.timeout_seconds, deploy_hook=hook
+        )

@@ -1,16 +1,14 @@
 """YouTube: uploads, statistics and watch reports, by channel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import dagster as dg
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.settings import Settings
-from affiliate_empire.vault import Grants
+from affiliate_empire.vault import Grants, youtube_sign_in
 from affiliate_empire.vendors.accounts import PerAccount
-from affiliate_empire.vendors.google import GoogleCredentials
 from affiliate_empire.vendors.youtube import YouTubeClient
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
@@ -29,7 +27,7 @@ class YouTubeResource(dg.ConfigurableResource[PerAccount[YouTubeClient]]):
             return YouTubeClient(
                 self.settings.vendor_url("youtube"),
                 self.settings.vendor_url("google_oauth"),
-                credentials=_credentials(account_id, self.settings, self.grants),
+                credentials=youtube_sign_in(account_id, self.grants, secret=self.settings.secret),
                 clock=self.clock,
                 timeout=self.timeout_seconds,
             )
@@ -53,23 +51,8 @@ class YouTubeAnalyticsResource(dg.ConfigurableResource[PerAccount[YouTubeAnalyti
             return YouTubeAnalyticsClient(
                 self.settings.vendor_url("youtube_analytics"),
                 self.settings.vendor_url("google_oauth"),
-                credentials=_credentials(account_id, self.settings, self.grants),
+                credentials=youtube_sign_in(account_id, self.grants, secret=self.settings.secret),
                 timeout=self.timeout_seconds,
             )
 
         return PerAccount(open_client)
-
-
-def _credentials(account_id: str, settings: Settings, grants: Grants) -> Callable[[], GoogleCredentials]:
-    grants.refuse_unconnected(account_id)
-
-    def load() -> GoogleCredentials:
-        grant = grants.of(account_id)
-        return GoogleCredentials(
-            client_id=settings.secret("youtube_client_id"),
-            client_secret=settings.secret("youtube_client_secret"),
-            refresh_token=grant["refresh_token"],
-            ended=partial(grants.end, account_id, grant),
-        )
-
-    return load

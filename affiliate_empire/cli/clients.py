@@ -13,12 +13,11 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.operations.take_down import BlogRemover, InstagramRemover, Remover, YouTubeRemover
 from affiliate_empire.settings import Settings
-from affiliate_empire.vault import ExtendedToken, Grants
+from affiliate_empire.vault import Grants, instagram_sign_in, youtube_sign_in
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.blog import BlogClient
 from affiliate_empire.vendors.deploy_hook import DeployHook
-from affiliate_empire.vendors.google import GoogleCredentials
-from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials, InstagramOAuth
+from affiliate_empire.vendors.instagram import InstagramClient, InstagramOAuth
 from affiliate_empire.vendors.youtube import YouTubeClient
 
 
@@ -43,45 +42,26 @@ def _warn(sentence: str) -> None:
 
 
 def _youtube(settings: Settings, grants: Grants, clock: Clock, account_id: str) -> YouTubeClient:
-    grants.refuse_unconnected(account_id)
-
-    def credentials() -> GoogleCredentials:
-        grant = grants.of(account_id)
-        return GoogleCredentials(
-            client_id=settings.secret("youtube_client_id"),
-            client_secret=settings.secret("youtube_client_secret"),
-            refresh_token=grant["refresh_token"],
-            ended=partial(grants.end, account_id, grant),
-        )
-
     urls = settings.vendor_url("youtube"), settings.vendor_url("google_oauth")
-    return YouTubeClient(*urls, credentials=credentials, clock=clock)
+    return YouTubeClient(*urls, credentials=youtube_sign_in(account_id, grants, secret=settings.secret), clock=clock)
 
 
 def _instagram(settings: Settings, grants: Grants, clock: Clock, account_id: str) -> InstagramClient:
-    grants.refuse_unconnected(account_id)
     url, secret = settings.vendor_url("instagram"), settings.secret
     oauth = InstagramOAuth(url, app_id=lambda: secret("meta_app_id"), app_secret=lambda: secret("meta_app_secret"))
-    extend = oauth.extend if settings.has_meta_app else None
-    in_force = ExtendedToken(grants, account_id, extend=extend, clock=clock)
-
-    def credentials() -> InstagramCredentials:
-        grant = in_force()
-        return InstagramCredentials(
-            grant["user_id"], grant["access_token"], ended=partial(grants.end, account_id, grant)
-        )
-
-    return InstagramClient(url, settings.vendor_url("instagram_upload"), credentials=credentials, clock=clock)
+    return InstagramClient(
+        url,
+        settings.vendor_url("instagram_upload"),
+        credentials=instagram_sign_in(account_id, grants, oauth=oauth if settings.has_meta_app else None, clock=clock),
+        clock=clock,
+    )
 
 
 def _blog(settings: Settings) -> BlogClient | None:
     """The blog in a clone of this command's own: a publish run may be at work in the other."""
-    remote, base_url = settings.blog_remote, settings.blog_base_url
-    if settings.simulated:
-        remote = remote or str(settings.home_path / "world" / "blog.git")
-        base_url = base_url or f"{settings.world_url}/blog"
-    if not remote or not base_url:
+    if settings.blog is None:
         return None
+    remote, base_url = settings.blog
     address = settings.blog_deploy_hook
     hook = DeployHook(address.get_secret_value()) if address else None
     return BlogClient(remote, settings.home_path / "takedown", base_url, deploy_hook=hook)

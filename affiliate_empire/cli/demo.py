@@ -349,7 +349,9 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
         title = f"Return by {heading} · {settings.label}"
         table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
         for name in (heading, "views", "people", "sales", "earned", "spent", "ROI"):
-            table.add_column(name, justify="left" if name == heading else "right", no_wrap=True)
+            # Where the terminal is narrow the name is folded, never a figure cut.
+            is_name = name == heading
+            table.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
         for row in roi_by(outcomes, column).to_dict("records"):
             table.add_row(
                 row[column],

@@ -60,7 +60,8 @@ def _show(settings: Settings, found: Any) -> None:
     title = f"{found.day}: {pieces or 'no piece'} · {settings.label}"
     table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("part", "vendor", "at most", "should cost", "original plan, a day"):
-        table.add_column(heading, justify="left" if heading in ("part", "vendor") else "right", no_wrap=True)
+        is_name = heading in ("part", "vendor")
+        table.add_column(heading, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
     for line in found.lines:
         table.add_row(
             line.part,

@@ -27,6 +27,7 @@ WIDTH = 1600
 PATIENCE = 60_000  # milliseconds
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(bool(os.environ.get("CI")), reason="the UI is looked at on a developer's machine, not in CI"),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser: {CHROMIUM} is missing (apt-get install chromium)"),
 ]

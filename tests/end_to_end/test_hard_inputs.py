@@ -14,6 +14,8 @@ import pytest
 from tests.end_to_end.homes import Home
 from tests.factories.disks import small_disk
 
+pytestmark = pytest.mark.long
+
 PROJECT = Path(__file__).parents[2]
 HEADER = "id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tproduct_type\n"
 ROW = "1\tLamp\tA lamp.\thttps://shop.example.com/1\thttps://shop.example.com/1.jpg\tin_stock\t19.90 USD\tlighting\n"

@@ -16,6 +16,8 @@ import pytest
 
 from tests.end_to_end.homes import Home, kill_group, wait_until
 
+pytestmark = pytest.mark.long
+
 # In the order of the day; "after": the vendor has acted and we never learn it.
 PLACES = [
     ("GET /impact/*", "after"),  # the catalogue is being read
@@ -30,7 +32,6 @@ PLACES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nine_kills_in_one_day_double_and_lose_nothing(home: Home) -> None:
     for match, when in PLACES:

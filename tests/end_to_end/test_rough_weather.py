@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.end_to_end.homes import Home
+
+pytestmark = pytest.mark.long
 
 ROUGH = {"EMPIRE_WEATHER": "rough", "EMPIRE_SLATE_YOUTUBE": "1", "EMPIRE_SLATE_TIKTOK": "1", "EMPIRE_SLATE_BLOG": "1"}
 

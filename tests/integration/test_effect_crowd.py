@@ -24,7 +24,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorldProcess]:
     world.stop()
 
 
-@pytest.mark.slow  # twenty processes with five threads each
 @pytest.mark.parametrize(
     ("caps", "scope"),
     [

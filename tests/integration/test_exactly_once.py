@@ -7,7 +7,7 @@ import pytest
 from benchmarks.exactly_once import run
 
 # On a busy machine its workers take their time, and none of the figures depends on it.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 def test_five_hundred_intents_under_fire_are_done_once_and_within_the_caps() -> None:

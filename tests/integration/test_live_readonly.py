@@ -78,7 +78,6 @@ def script_the_videos(ledger: Ledger) -> None:
         save_artifact(ledger, piece_id=piece, step="script", inputs_sha256="x", content=script)
 
 
-@pytest.mark.slow  # a dozen runs of the real graph
 def test_the_whole_day_reads_and_neither_spends_nor_posts_nor_changes_anything(
     ledger: Ledger, world: RunningWorld, tmp_path: Path
 ) -> None:

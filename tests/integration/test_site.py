@@ -133,7 +133,7 @@ def seen(text: str) -> list[str]:
     return [character for character in text if not character.isspace() and character.isprintable()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hostile_text_compiles_and_is_shown_as_it_is() -> None:
     chance = random.Random(7)
     cases = [[hostile(chance) for _ in range(5)] for _ in range(2000)]
@@ -151,7 +151,7 @@ def test_hostile_text_compiles_and_is_shown_as_it_is() -> None:
         assert all(seen(html.unescape(one)) == [c for c in seen(clean) if c != "\ufeff"] for one in headings), source
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_python_lets_through_the_site_does_too() -> None:
     """Pages that were broken on purpose: the site may take more than our grammar, and never less."""
     base = page("T", "H", ["Some **bold** text."], "Kettle", "Holds one litre.")
@@ -168,7 +168,7 @@ def test_what_python_lets_through_the_site_does_too() -> None:
     assert theirs.count(False) > 500
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_the_site_builds_with_real_posts(tmp_path: Path) -> None:
     site = tmp_path / "site"

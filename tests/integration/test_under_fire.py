@@ -11,8 +11,6 @@ from benchmarks.exactly_once import DOCS, Record, judge
 from tests.factories.battlefield import FAULTS, Battlefield
 from tests.factories.under_fire import Job
 
-pytestmark = pytest.mark.slow
-
 KINDS = ("youtube", "fal", "openai_text")
 _STRIDE = 37  # the benchmark sweeps all of them
 
