@@ -19,16 +19,20 @@ The figures, all from the world's witness (``/_world/posts``, ``/_world/charges`
 - ``self_healed_share``: intents done without a person ÷ intents that a fault struck.
 - ``parked_share``: intents that wait for their owner's look ÷ N.
 
-``--docs`` also writes ``docs/publishing.md``'s tables and the section "Exactly once" of ``benchmarks/results.md``.
+Beside ``--json`` each field keeps what it came to, so that the same command goes on where an earlier one was stopped;
+of other code, or of other options, nothing is taken over. ``--docs`` also writes ``docs/publishing.md``'s tables and
+the section "Exactly once" of ``benchmarks/results.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
 import re
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -161,8 +165,28 @@ def judge(battlefield: Battlefield, records: Iterable[Record]) -> tuple[int, int
     return total, posts.get("?", 0)
 
 
-def run_field(number: int, fields: int, intents: int, seed: int, swept: bool, progress: str | None) -> dict[str, Any]:
-    """One field's share of the intents, in this process."""
+def run_field(number: int, fields: int, intents: int, seed: int, swept: bool, beside: Path | None) -> dict[str, Any]:
+    """One field's share of the intents, in this process; what it came to is kept beside a file, if one is named."""
+    asked = [_code(), number, fields, intents, seed, swept]
+    kept = beside and beside.with_name(f"{beside.name}.{number}")
+    if kept is not None and kept.exists() and (found := json.loads(kept.read_text("utf-8")))["asked"] == asked:
+        return dict(found["told"])
+    told = _work_field(number, fields, intents, seed, swept)
+    if kept is not None:
+        draft = kept.with_name(f"{kept.name}.draft")
+        draft.write_text(json.dumps({"asked": asked, "told": told}), "utf-8")
+        draft.replace(kept)
+    return told
+
+
+def _code() -> str:
+    """Which code is under fire: the commit, and what was changed since."""
+    said = [["git", "rev-parse", "HEAD"], ["git", "diff", "HEAD", "--", "affiliate_empire", "tests/factories"]]
+    parts = [subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout for command in said]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _work_field(number: int, fields: int, intents: int, seed: int, swept: bool) -> dict[str, Any]:
     battlefield = Battlefield(seed, number=number, day_cap=_DAY_CAP)
     try:
         battlefield.calibrate()
@@ -177,8 +201,6 @@ def run_field(number: int, fields: int, intents: int, seed: int, swept: bool, pr
             drill = drills[each] if each < len(drills) else None
             kind = drill.kind if drill else rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
             records.append(fight(battlefield, kind, f"pc_{number}_{each:05}", rng, drill))
-            if progress is not None:
-                Path(progress).write_text(str(each + 1))
         charged, strangers = judge(battlefield, records)
         with battlefield.ledger.begin() as session:
             unbalanced = [str(one) for one in [*imbalances(session), *exceeded(session)]]
@@ -203,8 +225,14 @@ def run_scenarios(seed: int) -> list[Finding]:
         battlefield.close()
 
 
-def run(intents: int, seed: int, fields: int, *, swept: bool = False, progress: Path | None = None) -> dict[str, Any]:
+def run(
+    intents: int, seed: int, fields: int, *, swept: bool = False, at_once: int | None = None, beside: Path | None = None
+) -> dict[str, Any]:
     """All of it; returns the figures.
+
+    Args:
+        at_once: how many fields are worked side by side; None: all.
+        beside: the file beside which each field keeps what it came to.
 
     Raises:
         BadInput: a sweep takes more intents.
@@ -213,12 +241,11 @@ def run(intents: int, seed: int, fields: int, *, swept: bool = False, progress: 
     fields = max(1, min(fields, intents))
     shares = [intents // fields + (number < intents % fields) for number in range(fields)]
     told: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(fields + 1, mp_context=get_context("spawn")) as pool:
-        futures = [
-            pool.submit(run_field, number, fields, share, seed, swept, f"{progress}.{number}" if progress else None)
-            for number, share in enumerate(shares)
-        ]
+    with ProcessPoolExecutor((at_once or fields) + 1, mp_context=get_context("spawn")) as pool:
         scenarios = pool.submit(run_scenarios, seed)
+        futures = [
+            pool.submit(run_field, number, fields, share, seed, swept, beside) for number, share in enumerate(shares)
+        ]
         for future in as_completed(futures):
             told.append(future.result())
         findings = scenarios.result()
@@ -336,11 +363,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options.add_argument("--intents", type=int, default=10_000)
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--json", type=Path)
-    options.add_argument("--fields", type=int, default=2 * (os.cpu_count() or 1), help="worlds worked side by side")
+    options.add_argument("--fields", type=int, default=20, help="worlds, each with its ledger, that share the intents")
+    options.add_argument("--at-once", type=int, default=os.cpu_count(), help="of them, worked side by side")
     options.add_argument("--sweep", action="store_true", help="go through every line and request before chance does")
     options.add_argument("--docs", action="store_true", help="write the tables of docs/publishing.md")
     chosen = options.parse_args(arguments)
-    figures = run(chosen.intents, chosen.seed, chosen.fields, swept=chosen.sweep, progress=chosen.json)
+    figures = run(
+        chosen.intents, chosen.seed, chosen.fields, swept=chosen.sweep, at_once=chosen.at_once, beside=chosen.json
+    )
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=2, default=str), "utf-8")
     if chosen.docs:
