@@ -8,12 +8,13 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from affiliate_empire.kernel.errors import EmpireError
-from affiliate_empire.vendors import clips, product_feed
+from affiliate_empire.vendors import clips
 from affiliate_empire.vendors.blog import BlogClient, Page, content_hash
 from affiliate_empire.vendors.product_feed import ProductFeedClient, shown_address
 
@@ -45,6 +46,15 @@ def _fails(error: Exception) -> Answer:
     return answer
 
 
+def _offline(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = httpx.Client
+
+    def offline(**options: Any) -> httpx.Client:
+        return client(transport=httpx.MockTransport(answer), follow_redirects=options.get("follow_redirects", False))
+
+    monkeypatch.setattr(httpx, "Client", offline)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -64,12 +74,7 @@ def _fails(error: Exception) -> Answer:
     ],
 )
 def test_a_feed_that_fails_shows_where_it_is_and_no_credential(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = httpx.Client
-
-    def offline(**options: object) -> httpx.Client:
-        return client(follow_redirects=True, transport=httpx.MockTransport(answer))
-
-    monkeypatch.setattr(product_feed.httpx, "Client", offline)
+    _offline(answer, monkeypatch)
     with pytest.raises(EmpireError) as problem:
         ProductFeedClient(ADDRESS, max_bytes=1000).fetch()
     assert SHOWN in str(problem.value)
@@ -93,8 +98,7 @@ def test_a_feed_that_fails_shows_where_it_is_and_no_credential(answer: Answer, m
 def test_a_clip_that_cannot_be_fetched_shows_nothing_of_its_signed_address(
     answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = httpx.Client(transport=httpx.MockTransport(answer)).stream
-    monkeypatch.setattr(clips.httpx, "stream", lambda method, url, **options: stream(method, url))
+    _offline(answer, monkeypatch)
     with pytest.raises(EmpireError, match=said) as problem:
         clips.fetch_file(ADDRESS, cost_micros=0, timeout=1.0, vendor="fal", name="fal")
     assert "\n" not in str(problem.value)
