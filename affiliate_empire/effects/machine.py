@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -86,6 +86,8 @@ LEASE = timedelta(minutes=30)
 _COMMITS = 2
 _FIRST = "{}#1"
 _LOST_ATTEMPTS = 2
+# Refusals of who asks, or for now: no word on what was asked about.
+_ASKED_LATER = (CredentialsRejected, AccountRestricted, QuotaExhausted)
 _REFUSED_ATTEMPTS = 3
 
 # What this process is working on: (ledger, effect, claim). A lease of ours that is not among them was left behind by a
@@ -340,12 +342,14 @@ class Effects:
                     f"{effect.key} is {state} with other content: it can only be replaced while it is proven not to "
                     "have happened. See `empire effects`; take a post down before making it anew."
                 )
-            if effect.handle and effect.sent_at is not None and now < effect.sent_at + self.lease:
-                # Its vendor says that it has not happened yet; a request that is still on its way may change that.
-                raise FingerprintConflict(
-                    f"{effect.key} was sent at {effect.sent_at:%H:%M:%S} UTC with other content, which may still "
-                    f"arrive: run it again after {effect.sent_at + self.lease:%H:%M} UTC."
-                )
+            if effect.handle and effect.sent_at is not None:
+                # What its vendor says proves something once nothing can be on its way any more.
+                arrived = effect.sent_at + self.lease
+                if now < arrived or effect.error is not None or effect.updated_at < arrived:
+                    raise FingerprintConflict(
+                        f"{effect.key} was sent at {effect.sent_at:%H:%M:%S} UTC with other content, which may still "
+                        f"arrive: run it again after {arrived:%H:%M} UTC, when {effect.vendor} is asked once more."
+                    )
             return self._retire(session, effect, intent, epoch)
         if state is State.LOST:
             raise _was_lost(effect)
@@ -502,14 +506,17 @@ class Effects:
                 continue
             except VendorRefused as error:
                 with self._still_ours(claim) as (session, effect):
-                    if sent and isinstance(error, CredentialsRejected | AccountRestricted):
+                    if sent:
                         # This request was refused; an earlier one of the same handle may still arrive.
                         _set(effect, State.UNKNOWN, error)
                     else:
+                        effect.sent_at = None
                         self._book_refused(session, effect, error)
                 raise
             except (VendorUnavailable, Misconfigured) as error:
                 with self._still_ours(claim) as (_, effect):
+                    if not sent:
+                        effect.sent_at = None
                     _set(effect, State.PREPARED, error)
                 raise
             except BaseException as error:
@@ -558,7 +565,7 @@ class Effects:
         problem: EffectError | None = None
         with self._still_ours(claim) as (session, effect):
             if state is State.CLAIMED:
-                effect.handle = None
+                effect.handle, effect.sent_at = None, None  # what was sent on the dead handle is proven to be nothing
             try:
                 _refuse_other_epoch(effect, _installation_and_time(session)[0].epoch)
                 if not claim.takes_back:
@@ -580,6 +587,7 @@ class Effects:
                     effect.lease_until = func.clock_timestamp() + self.lease
                     if state is State.COMMITTING:
                         effect.sent_at = func.clock_timestamp()
+                        _take_back_alerts(session, effect, self.clock.now())
         if problem is not None:
             raise problem
 
@@ -588,10 +596,13 @@ class Effects:
         try:
             verdict = act.reconcile(handle)
         except BaseException as error:
-            # Not even the question could be asked: as open as before.
-            with self._still_ours(claim) as (_, effect):
-                _set(effect, State.PREPARED if effect.state == State.PREPARED else State.UNKNOWN, error)
-            raise
+            is_answer = isinstance(error, VendorRefused) and not isinstance(error, _ASKED_LATER)
+            if not is_answer:
+                # Not even the question could be asked: as open as before.
+                with self._still_ours(claim) as (_, effect):
+                    _set(effect, State.PREPARED if effect.state == State.PREPARED else State.UNKNOWN, error)
+                raise
+            verdict = StillUnknown(f"{claim.key}, of which its vendor tells nothing ({error})")
         if isinstance(verdict, StillUnknown):
             with self._still_ours(claim) as (session, effect):
                 message = self._park(session, effect, verdict)
@@ -785,6 +796,7 @@ class Effects:
                 after = State.EXPIRED
             elif isinstance(verdict, Gone):
                 self._free(session, effect)
+                effect.sent_at = None
                 after = State.INTENDED
             else:
                 after = State.PREPARED
@@ -887,4 +899,16 @@ def _alert(session: Session, effect: Effect, subject: str, message: str, at: dat
         message=message,
         raised_at=at,
     )
-    session.execute(alert.on_conflict_do_nothing())
+    # The same again is news only when the former was taken back.
+    news = {name: getattr(alert.excluded, name) for name in ("severity", "subject", "message", "raised_at")}
+    session.execute(
+        alert.on_conflict_do_update(
+            index_elements=[Alert.alert_id], set_={**news, "resolved_at": None}, where=Alert.resolved_at.is_not(None)
+        )
+    )
+
+
+def _take_back_alerts(session: Session, effect: Effect, at: datetime) -> None:
+    """It goes on: what its owner was asked about it is answered, and may be asked again."""
+    asked = [alert_of(subject, effect.effect_id) for subject in (PARKED, HANDED_OVER)]
+    session.execute(update(Alert).where(Alert.alert_id.in_(asked), Alert.resolved_at.is_(None)).values(resolved_at=at))

@@ -44,7 +44,8 @@ def open_effects(*, ledger: Ledger) -> list[dict[str, Any]]:
 def parked(session: Session, effect_ids: Iterable[str]) -> set[str]:
     """Which of these effects, if they are unknown, have been handed to the owner: nobody else can judge them."""
     alerts = {alert_of(subject, effect_id): effect_id for effect_id in effect_ids for subject in (PARKED, HANDED_OVER)}
-    return {alerts[alert_id] for alert_id in session.scalars(select(Alert.alert_id).where(Alert.alert_id.in_(alerts)))}
+    query = select(Alert.alert_id).where(Alert.alert_id.in_(alerts), Alert.resolved_at.is_(None))
+    return {alerts[alert_id] for alert_id in session.scalars(query)}
 
 
 def _described(effect: Effect, epoch: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import budgets, quotas
 from affiliate_empire.effects.model import HOLDING, RESTORED, Accepted, EffectKind, State, ended
@@ -14,7 +15,7 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.installation import confirm_epoch
-from affiliate_empire.ledger.tables import Effect, Installation
+from affiliate_empire.ledger.tables import Effect, Installation, Publication
 
 
 class Finding(StrEnum):
@@ -43,7 +44,8 @@ def resolve_effect(
 
     Args:
         name: the effect's id or its key.
-        remote_id: the vendor's id of the post or job; needed for one that happened.
+        remote_id: the vendor's id of the post or job; needed for one that happened. Said again, it corrects a wrong
+            one while the post is not recorded.
         result: what it came to, where more is known than its handle says.
 
     Raises:
@@ -54,6 +56,9 @@ def resolve_effect(
         effect = session.scalars(
             select(Effect).where(or_(Effect.effect_id == name, Effect.key == name)).with_for_update()
         ).one_or_none()
+        if finding is Finding.HAPPENED and remote_id and effect is not None and _may_be_corrected(session, effect):
+            effect.remote_id = remote_id
+            return State.SETTLED
         if effect is None or effect.state not in (*HOLDING, State.INTENDED):
             raise BadInput(f"There is no open effect {name!r}: list them with `empire effects`.")
         if effect.state != State.UNKNOWN and effect.epoch == epoch:
@@ -72,7 +77,7 @@ def resolve_effect(
         if finding is Finding.DID_NOT_HAPPEN:
             quotas.free(session, effect)
             budgets.release(session, effect)
-            effect.handle = None
+            effect.handle, effect.sent_at = None, None
             effect.state = State.INTENDED
         elif finding is Finding.GIVEN_UP:
             effect.handle = ended(effect.handle)
@@ -96,6 +101,13 @@ def resolve_effect(
             session.flush()
             budgets.book(session, effect, effect.cost_micros, caps)
         return State(effect.state)
+
+
+def _may_be_corrected(session: Session, effect: Effect) -> bool:
+    """Whether a post was settled by its owner's word, with an id that nobody has found at its vendor yet."""
+    recorded = select(Publication.publication_id).where(Publication.effect_id == effect.effect_id)
+    told = effect.state == State.SETTLED and effect.kind == EffectKind.AT_MOST_ONCE and not effect.result
+    return told and session.scalars(recorded).first() is None
 
 
 def _is_job_without_id(effect: Effect) -> bool:

@@ -54,7 +54,7 @@ def check(session: Session, vendor: str, account_id: str | None) -> None:
     """Let what is sent to a vendor, for an account, pass unless a switch that concerns it is off.
 
     Raises:
-        Paused: it is.
+        Paused: it is, or the account is restricted by its platform.
     """
     scopes = ["all", f"vendor:{vendor}"]
     if account_id is not None:
@@ -64,6 +64,10 @@ def check(session: Session, vendor: str, account_id: str | None) -> None:
         raise Paused(
             f"{pause.scope} is paused ({pause.reason}): lift it with `empire resume {pause.scope}`.", scope=pause.scope
         )
+    account = None if account_id is None else session.get(Account, account_id)
+    if account is not None and account.status != "active":
+        scope = f"account:{account_id}"
+        raise Paused(f"{account_id} is {account.status}: lift it with `empire resume {scope}`.", scope=scope)
 
 
 def paused_scopes(*, ledger: Ledger) -> dict[str, str]:

@@ -82,6 +82,7 @@ class Package:
             "route": "package",
             "caption": self.caption,
             "video": self.video,
+            "cover": self.cover,
             "slot_at": self.slot_at.isoformat(),
         }
 

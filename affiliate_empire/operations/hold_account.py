@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import and_, func
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.ledger import Ledger
@@ -40,7 +40,13 @@ def hold_account(
     with ledger.begin() as session:
         cause = None if isinstance(refusal, AccountRestricted | RouteClosed) else ACCESS
         pause = insert(Pause).values(scope=scope, reason=reason, cause=cause, paused_at=func.now())
-        is_news = session.scalars(pause.on_conflict_do_nothing().returning(Pause.scope)).all()
+        # A word that connecting the account again does not answer stands above one that it does.
+        weightier = pause.on_conflict_do_update(
+            index_elements=[Pause.scope],
+            set_={"reason": reason, "cause": cause},
+            where=and_(Pause.cause == ACCESS, pause.excluded.cause.is_(None)),
+        )
+        is_news = session.scalars(weightier.returning(Pause.scope)).all()
         account = session.get_one(Account, account_id)
         if isinstance(refusal, AccountRestricted):
             account.status = "restricted"

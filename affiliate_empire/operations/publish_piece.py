@@ -144,11 +144,11 @@ def publish_piece(
         stored = session.get(Publication, _publication_id(piece))
         earlier = session.scalars(select(Effect).where(Effect.key == _key(piece))).one_or_none()
         restored = restored_at(session)
-        if stored is not None:
-            return stored
-        if earlier is not None and earlier.state == State.SETTLED:
-            # Killed after the post was settled and before it was recorded.
-            return _record(session, piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, piece, posters))
+    if stored is not None:
+        return stored
+    if earlier is not None and earlier.state == State.SETTLED:
+        # Killed after the post was settled and before it was recorded.
+        return _record(piece, earlier.effect_id, earlier.remote_id, _came_to(earlier, piece, posters), ledger)
     closes = last_moment(piece, policy, calendar, restored)
     begun = earlier is not None and earlier.state in MAY_HAVE_HAPPENED
     # What may have gone out before a restore is looked for, which takes no room and asks nothing of the account.
@@ -201,8 +201,7 @@ def publish_piece(
         elif remedy_of(error) is Remedy.REJECT and not isinstance(error, WindowClosed):
             raise PieceRejected(str(error)) from error
         raise
-    with ledger.begin() as session:
-        return _record(session, piece, receipt.effect_id, receipt.remote_id, receipt.result)
+    return _record(piece, receipt.effect_id, receipt.remote_id, receipt.result, ledger)
 
 
 def ask_for_approvals(
@@ -321,26 +320,30 @@ def reconcile_publications(
             return None
 
     effects.reconcile_open(act_of, day)
+    unrecorded = (
+        select(Effect, Piece)
+        .join(Piece, Piece.piece_id == Effect.piece_id)
+        .outerjoin(Publication, Publication.effect_id == Effect.effect_id)
+        .where(
+            Effect.day == day,
+            Effect.operation == OPERATION,
+            Effect.state == State.SETTLED,
+            Effect.vendor.in_(posters if platform is None else {platform} & set(posters)),
+            Publication.publication_id.is_(None),
+        )
+    )
     with ledger.begin() as session:
-        unrecorded = (
-            select(Effect, Piece)
-            .join(Piece, Piece.piece_id == Effect.piece_id)
-            .outerjoin(Publication, Publication.effect_id == Effect.effect_id)
-            .where(
-                Effect.day == day,
-                Effect.operation == OPERATION,
-                Effect.state == State.SETTLED,
-                Effect.vendor.in_(posters),
-                Publication.publication_id.is_(None),
-            )
-        )
-        for effect, piece in session.execute(unrecorded).all():
-            _record(session, piece, effect.effect_id, effect.remote_id, _came_to(effect, piece, posters))
-        published = (
-            select(Publication).where(Publication.day == day).order_by(Publication.slot_at, Publication.piece_id)
-        )
-        if platform is not None:
-            published = published.where(Publication.platform == platform)
+        rows = session.execute(unrecorded).all()
+    for effect, piece in rows:
+        try:
+            _record(piece, effect.effect_id, effect.remote_id, _came_to(effect, piece, posters), ledger)
+        except (VendorError, NotConnected) as error:  # one post's: the others go on
+            if isinstance(error, VendorRefused):
+                _tell_of_wrong_id(effect, error, ledger, effects.clock.now())
+    published = select(Publication).where(Publication.day == day).order_by(Publication.slot_at, Publication.piece_id)
+    if platform is not None:
+        published = published.where(Publication.platform == platform)
+    with ledger.begin() as session:
         return list(session.scalars(published))
 
 
@@ -393,6 +396,17 @@ def _tell_of_conflict(piece: Piece, error: FingerprintConflict, ledger: Ledger, 
     )  # fmt: skip
 
 
+def _tell_of_wrong_id(effect: Effect, error: VendorRefused, ledger: Ledger, at: datetime) -> None:
+    """Its owner said what a post became, and its platform does not know that."""
+    raise_alert(
+        "wrong id", effect.effect_id, effect.remote_id or "", severity="high",
+        subject=f"{effect.vendor}: a post by that id is not found",
+        message=f"{effect.key} was settled as {effect.remote_id}, and {effect.vendor} answers: {error} Give the right "
+        f"id with `empire effects resolve {effect.effect_id} --happened --remote-id …`.",
+        at=at, ledger=ledger,
+    )  # fmt: skip
+
+
 def _came_to(effect: Effect, piece: Piece, posters: Mapping[str, Poster]) -> dict[str, Any]:
     """What a settled post came to; one that the owner settled by hand is described by its handle."""
     if effect.result:
@@ -407,27 +421,23 @@ def _came_to(effect: Effect, piece: Piece, posters: Mapping[str, Poster]) -> dic
     }
 
 
-def _record(
-    session: Session, piece: Piece, effect_id: str, remote_id: str | None, result: dict[str, Any]
-) -> Publication:
+def _record(piece: Piece, effect_id: str, remote_id: str | None, result: dict[str, Any], ledger: Ledger) -> Publication:
     """Keep the publication; a second call finds the first one's row."""
-    session.execute(
-        insert(Publication)
-        .values(
-            publication_id=_publication_id(piece),
-            piece_id=piece.piece_id,
-            account_id=piece.account_id,
-            platform=piece.platform,
-            day=piece.day,
-            effect_id=effect_id,
-            remote_id=remote_id,
-            url=result["url"],
-            title=result["title"],
-            description=result["description"],
-            disclosures=result["disclosures"],
-            slot_at=piece.slot_at,
-            published_at=datetime.fromisoformat(result["published_at"]),
-        )
-        .on_conflict_do_nothing()
+    row = insert(Publication).values(
+        publication_id=_publication_id(piece),
+        piece_id=piece.piece_id,
+        account_id=piece.account_id,
+        platform=piece.platform,
+        day=piece.day,
+        effect_id=effect_id,
+        remote_id=remote_id,
+        url=result["url"],
+        title=result["title"],
+        description=result["description"],
+        disclosures=result["disclosures"],
+        slot_at=piece.slot_at,
+        published_at=datetime.fromisoformat(result["published_at"]),
     )
-    return session.get_one(Publication, _publication_id(piece))
+    with ledger.begin() as session:
+        session.execute(row.on_conflict_do_nothing())
+        return session.get_one(Publication, _publication_id(piece))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -44,6 +45,8 @@ from affiliate_empire.vendors.tiktok import is_publish_id
 from affiliate_empire.vendors.youtube import VideoState, YouTubeClient
 
 DELETE, UNLIST = "takedown", "unlist"
+_SEEN = "seen"
+_YOUNG = timedelta(days=1)  # from when it is public: by then a platform shows it
 _NAMES = {"youtube": "YouTube", "tiktok": "TikTok", "instagram": "Instagram", "blog": "the blog"}
 _CLICKS = {
     "youtube": "open YouTube Studio as {handle}, Content, the video {title!r} ({url}): Options, Delete forever",
@@ -58,7 +61,12 @@ class StillStands(EmpireError):
 
 
 class Remover(Protocol):
-    """How posts go on one platform: asked about and acted on by account and the platform's id of the post."""
+    """How posts go on one platform: asked about and acted on by account and the platform's id of the post.
+
+    ``lists_late`` says that a young post may stand without being shown.
+    """
+
+    lists_late: bool
 
     def stands(self, account_id: str, remote_id: str, way: str) -> bool:
         """Whether there is still something to take down, by the platform's own word."""
@@ -70,31 +78,22 @@ class Remover(Protocol):
 class YouTubeRemover:
     """Deletes videos, or unlists them; one that is not public yet stays private then."""
 
+    lists_late = True
+
     def __init__(self, youtube: PerAccount[YouTubeClient]) -> None:
         self._youtube = youtube
 
     def stands(self, account_id: str, remote_id: str, way: str) -> bool:
-        if way == DELETE:
-            return self._look(account_id, remote_id) is not None
-        video = self._seen(account_id, remote_id)
+        video = self._look(account_id, remote_id)
+        if video is None or way == DELETE:
+            return video is not None
         return video.privacy_status == "public" or video.publish_at is not None
 
     def remove(self, account_id: str, remote_id: str, way: str) -> None:
         if way == DELETE:
             self._youtube.of(account_id).delete(remote_id)
-        else:
-            self._youtube.of(account_id).hide(self._seen(account_id, remote_id))
-
-    def _seen(self, account_id: str, remote_id: str) -> VideoState:
-        """A video to unlist: one that is not shown may only not be shown yet, so that nothing is done by it."""
-        video = self._look(account_id, remote_id)
-        if video is None:
-            raise VendorUnavailable(
-                f"YouTube shows no video {remote_id}, which proves nothing of a young one: run again in some minutes, "
-                "or tell with `empire takedown done` that it is gone.",
-                vendor="youtube",
-            )
-        return video
+        elif (video := self._look(account_id, remote_id)) is not None:
+            self._youtube.of(account_id).hide(video)
 
     def _look(self, account_id: str, remote_id: str) -> VideoState | None:
         return read(self._youtube.of(account_id).fetch_status, [remote_id]).get(remote_id)
@@ -102,6 +101,8 @@ class YouTubeRemover:
 
 class InstagramRemover:
     """Deletes Reels."""
+
+    lists_late = False
 
     def __init__(self, instagram: PerAccount[InstagramClient]) -> None:
         self._instagram = instagram
@@ -118,6 +119,8 @@ class BlogRemover:
 
     ``warn`` is told when the host could not be told to build: the page is out of the repository all the same.
     """
+
+    lists_late = False
 
     def __init__(self, blog: BlogClient, *, clock: Clock, warn: Callable[[str], object]) -> None:
         self._blog = blog
@@ -258,7 +261,7 @@ def take_down(
         row.takedown_reason = row.takedown_reason or reason.strip()
         session.execute(update(Link).where(Link.piece_id == row.piece_id).values(status="retired"))
     remover = removers.get(publication.platform)
-    act: Act = _ByHand(publication) if remover is None else _Removal(remover, publication, way)
+    act: Act = _ByHand(publication) if remover is None else _Removal(remover, publication, way, clock)
     try:
         effects.perform(_intent(publication, way, clock, calendar), act)
     except (VendorRefused, Misconfigured) as refusal:
@@ -306,18 +309,36 @@ class _Removal:
     remover: Remover
     publication: Publication
     way: str
+    clock: Clock
 
     def prepare(self) -> dict[str, Any]:
-        return _handle(self.publication)
+        handle = _handle(self.publication)
+        self._refuse_unseen(handle)
+        return {**handle, _SEEN: True}
 
     def commit(self, handle: dict[str, Any]) -> Receipt:
         self.remover.remove(handle["account_id"], handle["remote_id"], self.way)
         return Receipt(remote_id=handle["remote_id"])
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
-        if not self.remover.stands(handle["account_id"], handle["remote_id"], self.way):
-            return Receipt(remote_id=handle["remote_id"])
-        return Gone() if RESTORED in handle else NotDone()
+        if self.remover.stands(handle["account_id"], handle["remote_id"], self.way):
+            return Gone() if RESTORED in handle else NotDone()
+        if _SEEN not in handle:
+            self._refuse_unseen(handle)
+        return Receipt(remote_id=handle["remote_id"])
+
+    def _refuse_unseen(self, handle: dict[str, Any]) -> None:
+        """That a young post is not shown proves nothing, unless it was shown before."""
+        young = self.clock.now() < self.publication.published_at + _YOUNG
+        if not (self.remover.lists_late and young):
+            return
+        if not self.remover.stands(handle["account_id"], handle["remote_id"], DELETE):
+            raise VendorUnavailable(
+                f"{_NAMES[self.publication.platform]} does not show {self.publication.url}, which proves nothing of a "
+                f"young post: run again in some minutes, or tell with `empire takedown done "
+                f"{self.publication.publication_id}` that it is gone.",
+                vendor=self.publication.platform,
+            )
 
 
 @dataclass(frozen=True)

@@ -422,7 +422,7 @@ class InstagramClient:
             )
         if code in _BAD_TOKEN:
             return GrantEnded(
-                f"Instagram rejected the token ({message}): {_REMEDY}.",
+                f"Instagram rejected the token ({known}): {_REMEDY}.",  # its message may quote the token
                 vendor=_VENDOR,
                 code=known,
             )
@@ -634,7 +634,7 @@ def _upload_error(response: httpx.Response) -> VendorError:
     kind, message = str(debug.get("type")), debug.get("message") or "no reason given"
     if kind == "NotAuthorizedError":
         return CredentialsRejected(
-            f"Instagram rejected the token ({message}): {_REMEDY}.",
+            f"Instagram rejected the token ({kind}): {_REMEDY}.",  # its message may quote the token
             vendor=_VENDOR,
             code=kind,
         )

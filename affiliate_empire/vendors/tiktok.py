@@ -362,6 +362,12 @@ class TikTokClient:
             return VendorUnavailable(
                 f"TikTok is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait
             )
+        if code == "403":  # not of TikTok's own codes: there was no envelope
+            return VendorUnavailable(
+                "Something between us and TikTok answered 403 in its place; look at the network and run again.",
+                vendor=_VENDOR,
+                code=code,
+            )
         if code == _BANNED:
             return _banned(code)
         if code in _REMEDIES:

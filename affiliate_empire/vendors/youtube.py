@@ -507,6 +507,12 @@ class YouTubeClient:
                 vendor=_VENDOR,
                 code=code,
             )
+        if status == 403 and reason is None and message is None:
+            return VendorUnavailable(
+                "Something between us and YouTube answered 403 in its place; look at the network and run again.",
+                vendor=_VENDOR,
+                code=code,
+            )
         if reason in _TOO_FAST or status == 429 or status >= 500:
             return VendorUnavailable(
                 f"YouTube is busy ({code}); try again later.", vendor=_VENDOR, code=code, retry_after=wait

@@ -525,6 +525,14 @@ def test_every_code_is_decided_once(
         assert error.value.retry_after == 180
 
 
+def test_a_token_that_meta_quotes_is_not_repeated(shared_world: RunningWorld, shared_client: InstagramClient) -> None:
+    problem = {"message": "Malformed access token EAAGsecret", "type": "OAuthException", "code": 190}
+    shared_world.fault(f"GET {GRAPH}/*", status=400, body={"error": problem})
+    with pytest.raises(GrantEnded) as error:
+        shared_client.publishing_limit()
+    assert "EAAGsecret" not in str(error.value)
+
+
 def test_a_deleted_reel_is_gone_and_deleting_it_again_is_the_same(
     world: RunningWorld, client: InstagramClient, video: Path
 ) -> None:

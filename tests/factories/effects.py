@@ -96,6 +96,10 @@ class Platform:
         if name in self.at:
             self.at.pop(name)()
 
+    def drop_posts(self) -> None:
+        for path in self.root.glob("post-*"):
+            path.unlink()
+
     def drop_sessions(self) -> None:
         for path in self.root.glob("session-*"):
             path.unlink()

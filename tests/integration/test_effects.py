@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -26,7 +27,7 @@ from affiliate_empire.effects import (
     State,
     WindowClosed,
 )
-from affiliate_empire.effects.report import exceeded, imbalances, open_effects
+from affiliate_empire.effects.report import exceeded, imbalances, open_effects, parked
 from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.kernel.clock import FixedClock
@@ -38,6 +39,7 @@ from affiliate_empire.vendors.errors import (
     CredentialsRejected,
     QuotaExhausted,
     ReplyLost,
+    VendorError,
     VendorRefused,
     VendorUnavailable,
 )
@@ -147,20 +149,93 @@ def test_replies_lost_twice_are_left_to_a_rerun_on_the_same_handle(ledger: Ledge
     assert [post["session"] for post in platform.posts] == ["000"]
 
 
-def test_who_is_refused_while_an_earlier_request_may_arrive_keeps_the_handle(
-    ledger: Ledger, platform: Platform
+@pytest.mark.parametrize(
+    "refusal",
+    [CredentialsRejected("sign in", vendor="youtube"), QuotaExhausted("full", vendor="youtube"), REFUSED],
+)
+def test_what_is_refused_while_an_earlier_request_may_arrive_keeps_the_handle(
+    ledger: Ledger, platform: Platform, refusal: VendorRefused
 ) -> None:
     def late() -> None:
-        platform.at["before_commit"] = raising(CredentialsRejected("sign in again", vendor="youtube"))
+        platform.at["before_commit"] = raising(refusal)
         raise LOST
 
     platform.at["before_commit"] = late
-    with pytest.raises(CredentialsRejected):
+    with pytest.raises(type(refusal)):
         workers(ledger).perform(post_intent(), platform.act())
     assert state_of(ledger) == State.UNKNOWN
     platform.act().commit({"session": "000"})  # the first request arrives
     workers(ledger).perform(post_intent(), platform.act())
     assert [post["session"] for post in platform.posts] == ["000"]
+
+
+@pytest.mark.parametrize("answer", [REFUSED, QuotaExhausted("full", vendor="youtube"), UNAVAILABLE])
+def test_what_was_answered_was_not_sent(ledger: Ledger, platform: Platform, answer: VendorError) -> None:
+    platform.at["before_commit"] = raising(answer)
+    with pytest.raises(type(answer)):
+        workers(ledger).perform(post_intent(), platform.act())
+    with ledger.begin() as session:
+        assert only_effect(session).sent_at is None
+
+
+def test_a_question_that_is_refused_is_its_owners_to_answer(ledger: Ledger, platform: Platform) -> None:
+    platform.at |= {"after_commit": raising(LOST), "before_reconcile": raising(REFUSED)}
+    with pytest.raises(EffectParked, match=r"its vendor tells nothing \(bad title\)"):
+        workers(ledger).perform(post_intent(), platform.act())
+    with ledger.begin() as session:
+        effect = only_effect(session)
+        assert parked(session, [effect.effect_id]) == {effect.effect_id}
+
+
+def test_what_was_answered_once_may_be_asked_again(ledger: Ledger, platform: Platform) -> None:
+    """The owner's word ends what they were asked; parked a second time, they are told a second time."""
+    platform.at["after_commit"] = raising(LOST)
+    platform.answers = False
+    with pytest.raises(EffectParked):
+        workers(ledger).perform(post_intent(), platform.act())
+    with ledger.begin() as session:
+        name = only_effect(session).effect_id
+    platform.drop_posts()
+    resolve_effect(name, Finding.DID_NOT_HAPPEN, ledger=ledger, clock=FixedClock(NOON), caps=WIDE)
+    with ledger.begin() as session:
+        assert only_effect(session).sent_at is None
+
+    platform.at |= {"after_commit": raising(LOST), "before_reconcile": raising(UNAVAILABLE)}
+    with pytest.raises(VendorUnavailable):
+        workers(ledger).perform(post_intent(), platform.act())
+    with ledger.begin() as session:
+        assert parked(session, [name]) == set()  # not asked about yet: it is looked for again
+        (alert,) = session.scalars(select(Alert))
+        assert alert.resolved_at == NOON
+
+    with pytest.raises(EffectParked):
+        workers(ledger).perform(post_intent(), platform.act())
+    with ledger.begin() as session:
+        assert parked(session, [name]) == {name}
+        (alert,) = session.scalars(select(Alert))
+        assert alert.resolved_at is None
+
+
+def test_other_content_waits_until_its_vendor_has_said_once_more_that_nothing_came(
+    ledger: Ledger, platform: Platform
+) -> None:
+    def twice() -> None:
+        platform.at["before_commit"] = raising(LOST)
+        raise LOST
+
+    soon = workers(ledger, lease=timedelta(milliseconds=200))
+    platform.at["before_commit"] = twice
+    with pytest.raises(ReplyLost):
+        soon.perform(post_intent(), platform.act())
+    time.sleep(0.3)
+    platform.at["before_reconcile"] = raising(UNAVAILABLE)
+    other = post_intent(fingerprint="second")
+    soon.reconcile_open(lambda effect: platform.act())
+    with pytest.raises(FingerprintConflict, match="is asked once more"):
+        soon.perform(other, platform.act(text="second"))
+    soon.reconcile_open(lambda effect: platform.act())
+    soon.perform(other, platform.act(text="second"))
+    assert [post["text"] for post in platform.posts] == ["second"]
 
 
 def test_a_dead_handle_that_published_nothing_is_replaced(ledger: Ledger, platform: Platform) -> None:

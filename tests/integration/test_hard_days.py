@@ -15,10 +15,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
-from affiliate_empire.effects import Caps, EffectInProgress, Effects, FingerprintConflict, Paused, State, WindowClosed
-from affiliate_empire.effects.machine import LEASE
+from affiliate_empire.effects import Caps, EffectInProgress, Effects, Paused, State, WindowClosed
 from affiliate_empire.effects.report import imbalances, open_effects
 from affiliate_empire.effects.switches import pause_scope, paused_scopes, resume_scope
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
@@ -617,11 +616,7 @@ def test_what_became_of_a_retired_post_does_not_keep_its_successor_open(
         business.publish(video)
     world.clear_faults()
     assert due(business) == [video]
-    say(business, video, title="Another title")
-    with pytest.raises(FingerprintConflict, match="may still arrive"):
-        business.publish(video)
-    with business.ledger.begin() as session:  # half an hour goes by
-        session.execute(update(Effect).values(sent_at=Effect.sent_at - LEASE))
+    say(business, video, title="Another title")  # no byte was taken: it need not wait
     body = {"error": {"code": 400, "message": "no", "errors": [{"reason": "invalidVideoMetadata"}]}}
     world.fault(SESSION, status=400, body=body)
     with pytest.raises(PieceRejected):

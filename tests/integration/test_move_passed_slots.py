@@ -150,8 +150,11 @@ def test_what_may_be_out_or_was_refused_is_never_moved(business: Business) -> No
                 effect(expired, State.EXPIRED),
             ]
         )
+        full = post(business, "07:30")
+        session.add(effect(full, State.REFUSED, error="full", result={"refused": "quota"}))
     move(business, at("15:30"))
-    assert now_at(business, begun, handed, refused, expired) == ["09:00", "expired", "expired", "16:30"]
+    assert now_at(business, begun, handed, refused, expired) == ["09:00", "expired", "expired", "18:00"]
+    assert now_at(business, full) == ["16:30"]
     with business.ledger.begin() as session:
         assert "was handed over before and may still go out" in str(session.get_one(Piece, handed).reason)
         assert str(session.get_one(Piece, refused).reason).endswith("and it was refused (It breaks a rule)")

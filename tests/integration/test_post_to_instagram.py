@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from affiliate_empire.effects import EffectParked, Paused, QuotaRefused, State, WindowClosed
+from affiliate_empire.effects import Caps, EffectParked, Paused, QuotaRefused, State, WindowClosed
+from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.effects.switches import resume_scope
+from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Publication, QuotaUse
 from affiliate_empire.operations.audit_day import undisclosed_publications
@@ -66,6 +68,33 @@ def published_once(world: RunningWorld, business: Business, publication: Publica
     assert stored.publication_id == publication.publication_id
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.SETTLED]
     assert len(rows(business.ledger, QuotaUse)) == 1
+
+
+def test_an_id_that_instagram_does_not_know_stops_no_other_post(
+    world: RunningWorld, business: Business, reel: str
+) -> None:
+    """The owner gives the code of the address instead of the id: told, and corrected."""
+    world.fault(PUBLISH, when="after", drop=True)
+    world.fault(LISTING, status=503, times=1000)
+    with pytest.raises(VendorUnavailable):
+        business.publish(reel)
+    world.clear_faults()
+    (effect,) = rows(business.ledger, Effect)
+    assert effect.state == State.UNKNOWN
+    caps = Caps(day_micros=1, month_micros=1, run_micros=1)
+    how: dict[str, Any] = {"ledger": business.ledger, "clock": business.clock, "caps": caps}
+    (post,) = world.witness("posts")
+    resolve_effect(effect.key, Finding.HAPPENED, remote_id="BCycsoYqIB", **how)
+
+    assert business.reconcile() == []
+    (alert,) = rows(business.ledger, Alert)
+    assert f"empire effects resolve {effect.effect_id} --happened" in alert.message
+
+    resolve_effect(effect.key, Finding.HAPPENED, remote_id=post["remote_id"], **how)
+    (publication,) = business.reconcile()
+    published_once(world, business, publication)
+    with pytest.raises(BadInput, match="no open effect"):
+        resolve_effect(effect.key, Finding.HAPPENED, remote_id="another", **how)
 
 
 def containers(world: RunningWorld) -> int:

@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 from affiliate_empire.effects import Paused, QuotaRefused
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, AccountLimit, Alert, Piece, Product, Publication
+from affiliate_empire.ledger.tables import Account, AccountLimit, Alert, Pause, Piece, Product, Publication
 from affiliate_empire.operations.account_limits import refused_by
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.operations.find_emergencies import find_emergencies
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.policy import load_policy
-from affiliate_empire.vendors.errors import AccountRestricted, QuotaExhausted
+from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, QuotaExhausted
 from tests.factories.publishing import Business, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
@@ -92,6 +93,24 @@ def test_what_an_account_was_struck_with_goes_out_on_no_other(
         assert [alert.severity for alert in session.scalars(select(Alert))] == ["high"]
     emergencies = find_emergencies(ledger=business.ledger, clock=business.clock, calendar=BusinessCalendar())
     assert [(each.account_id, each.answer) for each in emergencies] == [(STRUCK, "replan")]
+
+
+def test_a_strike_stays_when_the_account_is_connected_again(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    mine = video(business, write_video(tmp_path / "1.mp4", seed=1), "mine", account=STRUCK)
+    at = business.clock.now()
+    hold_account(STRUCK, CredentialsRejected("sign in", vendor="youtube"), ledger=business.ledger, at=at)
+    hold_account(STRUCK, AccountRestricted("a strike", vendor="youtube"), ledger=business.ledger, at=after(1))
+    hold_account(STRUCK, CredentialsRejected("sign in", vendor="youtube"), ledger=business.ledger, at=after(2))
+    with business.ledger.begin() as session:
+        (pause,) = session.scalars(select(Pause))
+        assert (pause.reason, pause.cause) == ("a strike", None)
+        assert len(session.scalars(select(Alert)).all()) == 2
+        session.delete(pause)  # however it went
+    with pytest.raises(Paused, match=f"{STRUCK} is restricted"):
+        business.publish(mine)
+    assert world.witness("posts") == []
 
 
 def test_a_full_accounts_pieces_wait_for_it_and_go_to_nobody(
