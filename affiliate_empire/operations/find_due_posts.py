@@ -21,6 +21,8 @@ from affiliate_empire.policy import Policy
 
 # A day's pieces are shown to their owner together; what is so near does not wait for the others.
 _SHOWN_BEFORE = timedelta(hours=2)
+# What nobody could tell for so long is left to `empire effects`, where it stays.
+_ASKED_FOR = timedelta(days=7)
 _FINISHED = {"video": "video", "post": "post"}  # by kind: the step whose artifact goes out
 
 
@@ -107,13 +109,14 @@ def _left_open(session: Session, now: datetime, calendar: BusinessCalendar) -> l
     """The pieces whose posts may be out without our knowing, or were begun on a day that has closed since.
 
     What is parked, or was begun before this ledger was restored, is a person's to judge; an account whose access was
-    rejected cannot be asked before it is connected again.
+    rejected cannot be asked before it is connected again. After a week nobody is asked any more.
     """
     silent = select(Pause.scope).where(Pause.cause == ACCESS, Pause.scope == func.concat("account:", Piece.account_id))
     rows = session.execute(
         select(Piece, Effect)
         .join(Effect, Effect.key == live_key())
         .where(
+            Piece.day >= calendar.day_of(now - _ASKED_FOR),
             Effect.state.in_(BEGUN),
             Effect.epoch == select(Installation.epoch).scalar_subquery(),
             ~silent.exists(),
