@@ -28,6 +28,7 @@ from affiliate_empire.operations.export import (
 )
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.finish_youtube_videos import finish_youtube_videos
+from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.operations.save_mart import save_mart
 from affiliate_empire.operations.sync_conversions import sync_conversions
 from affiliate_empire.operations.sync_metrics import MetricsReader, sync_metrics
@@ -133,9 +134,11 @@ def clicks(
 ) -> dg.Output[Frames]:
     """Hits on tracking links, bots flagged and kept. One row per hit.
 
-    The tracking service records a hit as it happens; a run copies the day's hits as they are then. Free.
+    The tracking service records a hit as it happens; a run judges what each is and copies the day's hits as they are
+    then. Free.
     """
     with failing_clearly():
+        judge_clicks(ledger=ledger)
         frames = {
             str(each): export_clicks(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
         }
@@ -146,7 +149,13 @@ def clicks(
     by_time.index = [f"{hour:02}:00 to {hour + 4:02}:00" for hour in by_time.index]
     plot = bar_plot(by_time, title=f"Clicks of people by time of day in {settings.timezone}")
     return dg.Output(
-        frames, metadata={"people": len(people), "bots_and_others": len(hits) - len(people), "people_by_time": plot}
+        frames,
+        metadata={
+            "hits": len(hits),
+            "of_people": len(people),
+            "of_people_first": int((~people["duplicate"]).sum()),
+            "people_by_time": plot,
+        },
     )
 
 

@@ -66,9 +66,11 @@ class Clicks(pa.DataFrameModel):
     day: Series[object] = pa.Field(description="business day of the click (date)")
     code: Series[str] = pa.Field(description="the link, /r/{code}")
     piece_id: Series[str] = pa.Field(nullable=True, description="the link's piece; empty for an unknown code")
-    human: Series[bool] = pa.Field(description="neither bot nor HEAD request nor prefetch")
-    duplicate: Series[bool] = pa.Field(description="the same visitor on the same link shortly before")
-    flags: Series[str] = pa.Field(description="bot, head, prefetch, duplicate: those that apply, comma-separated")
+    human: Series[bool] = pa.Field(description="neither bot, nor HEAD request, nor prefetch, nor flood")
+    duplicate: Series[bool] = pa.Field(description="the same person on the same link again within an hour")
+    flags: Series[str] = pa.Field(
+        description="bot, head, prefetch, flood, duplicate, in_app: those that apply, comma-separated"
+    )
     referrer: Series[str] = pa.Field(description="the page that the visitor says to come from; often empty")
     visitor_hash: Series[str] = pa.Field(description="anonymous after the day's salt is gone")
 

@@ -491,9 +491,15 @@ class Click(Base):
     user_agent: Mapped[str]
     referrer: Mapped[str]
     visitor_hash: Mapped[str]  # HMAC of the truncated address and agent with the day's salt; never the address
-    flags: Mapped[list[Any]]  # bot | head | prefetch | duplicate
+    flags: Mapped[list[Any]]  # analytics.traffic: head and prefetch as it comes, the others when it is judged
+    judged_by: Mapped[int | None]  # the version of the rules; empty until it is judged
     recorded_at: Mapped[datetime] = _created_at()
-    __table_args__ = (Index(None, "clicked_at"), Index(None, "code"))
+    __table_args__ = (
+        Index(None, "clicked_at"),
+        Index(None, "code"),
+        Index(None, "visitor_hash"),
+        Index("ix_clicks_not_judged", "visitor_hash", postgresql_where=text("judged_by IS NULL")),
+    )
 
 
 class Salt(Base):

@@ -14,11 +14,12 @@ from sqlalchemy import select, tuple_
 
 from affiliate_empire.analytics.conversions import EVENT_COLUMNS, conversion_changes
 from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications, columns_of
+from affiliate_empire.analytics.traffic import DUPLICATE, is_human
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.ids import canonical_json
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click, ConversionEvent, Effect, Link, MetricSnapshot, Publication
-from affiliate_empire.operations.outcomes import NOT_HUMAN, load_frame, load_performance
+from affiliate_empire.operations.outcomes import load_frame, load_performance
 
 _INSTANTS = ("slot_at", "published_at", "observed_at", "clicked_at", "occurred_at", "settled_at")
 
@@ -73,8 +74,8 @@ def export_clicks(day: date, *, ledger: Ledger, calendar: BusinessCalendar) -> p
     with ledger.begin() as session:
         frame = load_frame(session, query, [column.key for column in taken])
     flags = [sorted(str(flag) for flag in row) for row in frame["flags"]]
-    frame["human"] = [not set(row) & set(NOT_HUMAN) for row in flags]
-    frame["duplicate"] = ["duplicate" in row for row in flags]
+    frame["human"] = [is_human(row) for row in flags]
+    frame["duplicate"] = [DUPLICATE in row for row in flags]
     frame["flags"] = [",".join(row) for row in flags]
     frame["day"] = day
     return Clicks.validate(_typed(frame)[columns_of(Clicks)])

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from affiliate_empire.analytics.conversions import CONVERSION_COLUMNS, EVENT_COLUMNS, current_conversions
 from affiliate_empire.analytics.frames import Outcomes, columns_of
+from affiliate_empire.analytics.traffic import NOT_HUMAN
 from affiliate_empire.ledger.tables import (
     Click,
     ConversionEvent,
@@ -26,8 +27,6 @@ from affiliate_empire.ledger.tables import (
     Publication,
 )
 from affiliate_empire.ranking import PERFORMANCE_COLUMNS, ProductPerformance
-
-NOT_HUMAN = ("bot", "head", "prefetch")
 
 
 def load_frame(session: Session, query: Executable, columns: Sequence[str]) -> pd.DataFrame:
@@ -153,7 +152,7 @@ def product_name(facts: dict[str, Any]) -> str:
 
 
 def is_human() -> Any:
-    """SQL condition: a click that is neither a bot's, nor a HEAD request, nor a prefetch."""
+    """SQL condition: a click that may be a person's (``analytics.traffic``)."""
     return not_(Click.flags.has_any(array(NOT_HUMAN)))
 
 

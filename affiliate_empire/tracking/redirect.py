@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from starlette.types import Receive, Scope, Send
 
-from affiliate_empire.tracking.flags import BOT, HEAD, PREFETCH, is_bot
+from affiliate_empire.analytics.traffic import HEAD, PREFETCH
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
 from affiliate_empire.tracking.recorder import ClickRecorder, Overloaded
@@ -59,8 +59,6 @@ class Redirect:
             elif name in _PREFETCH_HEADERS and b"prefetch" in value:
                 prefetch = True
         flags: tuple[str, ...] = ()
-        if is_bot(user_agent):
-            flags += (BOT,)
         if method == "HEAD":
             flags += (HEAD,)
         if prefetch:

@@ -19,6 +19,7 @@ from sqlalchemy import func, select, text, update
 
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback
+from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.settings import SANDBOX_KEYS
 from tests.factories.tracking import PUBLISHED_AT, ClockServer, TrackingProcess, publish_link
 
@@ -94,6 +95,8 @@ def test_hits_that_are_no_people_are_kept_and_flagged(ledger: Ledger, http: http
     http.get(f"/r/{CODE}", headers={"sec-purpose": "prefetch;prerender"})
     http.get(f"/r/{CODE}", headers={"user-agent": "Twitterbot/1.0"})
     http.head(f"/r/{CODE}", headers={"user-agent": ""})
+    assert sorted(click.flags for click in clicks(ledger)) == [[], [], ["head"], ["head"], ["prefetch"]]
+    judge_clicks(ledger=ledger)  # which program it is takes longer to say than the redirect may take
     assert sorted(click.flags for click in clicks(ledger)) == [[], ["bot"], ["bot", "head"], ["head"], ["prefetch"]]
 
 

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affiliate_empire.analytics.traffic import is_bot
 from affiliate_empire.content.post import Post, Section, render_mdx
 from affiliate_empire.sandbox import witness
 from affiliate_empire.sandbox.catalog import open_catalog, read_feed
@@ -33,7 +34,6 @@ from affiliate_empire.sandbox.market.reach import Increment, Performance, step_o
 from affiliate_empire.sandbox.market.taste import Impression
 from affiliate_empire.sandbox.servers import blog
 from affiliate_empire.sandbox.world import World
-from affiliate_empire.tracking.flags import is_bot
 from tests.factories.market import DAY, DECLARED, FLAGS, publish_video
 
 SKILLET, TENT = "HP-1005", "HP-1041"
