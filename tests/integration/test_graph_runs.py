@@ -122,6 +122,7 @@ def house(tmp_path: Path, ledger: Ledger, manifests: Path) -> Iterator[House]:
         session.execute(text("DROP SCHEMA IF EXISTS marts CASCADE"))
 
 
+@pytest.mark.long
 def test_a_lived_day_reaches_the_marts_to_the_micro_and_stays_byte_equal(house: House) -> None:
     plan = house.live()
     for day in (DAY, NEXT):

@@ -11,6 +11,8 @@ from benchmarks.exactly_once import DOCS, Record, judge
 from tests.factories.battlefield import FAULTS, Battlefield
 from tests.factories.under_fire import Job
 
+pytestmark = pytest.mark.long
+
 KINDS = ("youtube", "fal", "openai_text")
 _STRIDE = 37  # the benchmark sweeps all of them
 
