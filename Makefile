@@ -37,7 +37,7 @@ dev: $(READY) ## Database, world, tracking service and the Dagster UI
 
 .PHONY: test
 test: $(READY) ## Run the tests, but the long ones
-	@$(BIN)/pytest -m 'not long'
+	@$(BIN)/pytest -n 3 -m 'not long'
 
 .PHONY: test-long
 test-long: $(READY) ## Live whole days, kill them, build the blog, and hold 500 intents under fire to exactly once

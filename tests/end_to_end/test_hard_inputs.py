@@ -14,7 +14,7 @@ import pytest
 from tests.end_to_end.homes import Home
 from tests.factories.disks import small_disk
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PROJECT = Path(__file__).parents[2]
 HEADER = "id\ttitle\tdescription\tlink\timage_link\tavailability\tprice\tproduct_type\n"

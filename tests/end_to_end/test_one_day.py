@@ -21,7 +21,7 @@ from affiliate_empire.operations.trace_lineage import trace_conversion, trace_pr
 from tests.end_to_end.homes import Home, wait_until
 from tests.factories.sought_secrets import all_secrets, seen, tables
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PURE = ("roi", "daily_pnl", "attributed_conversions", "revenue_lineage")
 RECORDED = ("content_plan", "scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails", "videos")

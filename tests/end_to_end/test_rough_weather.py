@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.homes import Home
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 ROUGH = {"EMPIRE_WEATHER": "rough", "EMPIRE_SLATE_YOUTUBE": "1", "EMPIRE_SLATE_TIKTOK": "1", "EMPIRE_SLATE_BLOG": "1"}
 

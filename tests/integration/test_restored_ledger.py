@@ -19,7 +19,7 @@ from affiliate_empire.ledger.tables import Alert, Effect, Link, QuotaUse
 from tests.factories.publishing import SLOT, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 CAPS = Caps(10**9, 10**9, 10**9)
 PIECES = ("pc_youtube", "pc_tiktok", "pc_instagram", "pc_blog")

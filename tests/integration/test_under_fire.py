@@ -11,7 +11,7 @@ from benchmarks.exactly_once import DOCS, Record, judge
 from tests.factories.battlefield import FAULTS, Battlefield
 from tests.factories.under_fire import Job
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 KINDS = ("youtube", "fal", "openai_text")
 _STRIDE = 37  # the benchmark sweeps all of them
