@@ -169,7 +169,7 @@ def test_what_python_lets_through_the_site_does_too() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_the_site_builds_with_real_posts(tmp_path: Path) -> None:
     site = tmp_path / "site"
     shutil.copytree(SITE, site, ignore=shutil.ignore_patterns("node_modules", ".next", "out"), symlinks=True)
@@ -222,7 +222,7 @@ def link(source: str, target: str) -> None:
 def build(site: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"NEXT_TELEMETRY_DISABLED": "1", "CI": "1"}
     return subprocess.run(
-        ["npm", "run", "build"], cwd=site, env=environment, capture_output=True, text=True, timeout=270, check=False
+        ["npm", "run", "build"], cwd=site, env=environment, capture_output=True, text=True, timeout=570, check=False
     )
 
 
