@@ -86,9 +86,9 @@ LEASE = timedelta(minutes=30)
 _COMMITS = 2
 _FIRST = "{}#1"
 _LOST_ATTEMPTS = 2
+_REFUSED_ATTEMPTS = 3
 # Refusals of who asks, or for now: no word on what was asked about.
 _ASKED_LATER = (CredentialsRejected, AccountRestricted, QuotaExhausted)
-_REFUSED_ATTEMPTS = 3
 
 # What this process is working on: (ledger, effect, claim). A lease of ours that is not among them was left behind by a
 # call that failed between two transactions, and is as dead as a dead process.

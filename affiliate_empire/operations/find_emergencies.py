@@ -18,6 +18,7 @@ from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Click, ConversionEvent, Link, Piece
 from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.operations.outcomes import is_human
 from affiliate_empire.optimization.collapse import Collapse, judge_sales
 from affiliate_empire.optimization.strategy import maturity
@@ -42,6 +43,7 @@ class Emergency:
 
 def find_emergencies(*, ledger: Ledger, clock: Clock, calendar: BusinessCalendar) -> list[Emergency]:
     """The causes nobody knew of; an alert has been stored for each when this returns."""
+    judge_clicks(ledger=ledger)  # else the last hours' programs would count as people who do not buy
     now = clock.now()
     found = [*_restrictions(ledger, now, calendar), *_collapse(ledger, now, calendar)]
     return [

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from affiliate_empire.analytics.traffic import JUDGED_BY
-from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Click
 from affiliate_empire.operations.export import export_clicks
+from affiliate_empire.operations.find_emergencies import find_emergencies
 from affiliate_empire.operations.judge_clicks import judge_clicks
 
 NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)
@@ -63,6 +64,12 @@ def test_a_hit_that_comes_late_out_of_the_spool_makes_what_followed_it_what_it_i
     record(ledger, click(1))
     assert judge_clicks(ledger=ledger) == 1
     assert flags(ledger) == {1: [], 2: ["duplicate"], 3: []}
+
+
+def test_programs_are_told_from_people_before_sales_per_click_are_judged(ledger: Ledger) -> None:
+    record(ledger, click(1, agent="Twitterbot/1.0"), click(2, visitor="v2"))
+    assert find_emergencies(ledger=ledger, clock=FixedClock(NOON), calendar=BusinessCalendar()) == []
+    assert flags(ledger) == {1: ["bot"], 2: []}
 
 
 def test_more_visitors_than_are_judged_at_once(ledger: Ledger) -> None:
