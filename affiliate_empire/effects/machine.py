@@ -596,6 +596,7 @@ class Effects:
         try:
             verdict = act.reconcile(handle)
         except BaseException as error:
+            # Whatever it was, an interrupt too, the effect must not stay leased; a vendor's "no" is an answer.
             is_answer = isinstance(error, VendorRefused) and not isinstance(error, _ASKED_LATER)
             if not is_answer:
                 # Not even the question could be asked: as open as before.
