@@ -49,9 +49,17 @@ sys.path.insert(0, str(ROOT))
 from affiliate_empire.effects.report import exceeded, imbalances  # noqa: E402
 from affiliate_empire.kernel.errors import BadInput  # noqa: E402
 from benchmarks.report import conditions, write_section  # noqa: E402
-from tests.factories.battlefield import FAULTS, KILLED_AT_A_LINE, REQUEST_FAULTS, RESTARTED, Battlefield  # noqa: E402
+from tests.factories.battlefield import (  # noqa: E402
+    FAULTS,
+    KILLED_AT_A_LINE,
+    PUSH,
+    PUSH_FAULTS,
+    REQUEST_FAULTS,
+    RESTARTED,
+    Battlefield,
+)
 from tests.factories.fire_scenarios import SCENARIOS, Finding  # noqa: E402
-from tests.factories.under_fire import POSTS, Job  # noqa: E402
+from tests.factories.under_fire import KINDS, POSTS, Job  # noqa: E402
 
 DOCS = ROOT / "docs" / "publishing.md"
 MOST_RUNS = 8
@@ -93,21 +101,27 @@ class Record:
 def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random, drill: Drill | None = None) -> Record:
     """Work one intent under a drill's fault or under random ones, then let it heal."""
     record = Record(battlefield.add(kind, piece), kind)
-    planned: list[str] = [drill.fault] if drill else []
+    planned: list[tuple[str, int | str | None, dict[str, Any]]] = []
     if drill is None:
-        planned = [name for chance in (_STRUCK, _TWICE) if rng.random() < chance for name in _drawn(rng)]
+        planned = [(name, None, {}) for chance in (_STRUCK, _TWICE) if rng.random() < chance for name in _drawn(rng)]
+    else:
+        if drill.after is not None:  # and it dies in this run if the line is there, or in the next
+            planned.append((*drill.after, {"line": drill.at}))
+        planned.append((drill.fault, drill.at, {}))
     outcome = None
     while record.runs < MOST_RUNS:
         if record.runs >= max(1, len(planned)) and not (outcome and battlefield.is_wanted(kind, piece, outcome)):
             break
-        fault = planned[record.runs] if record.runs < len(planned) else None
-        hit = battlefield.attempt(kind, piece, fault, rng, drill.at if drill else None)
+        fault, at, job = planned[record.runs] if record.runs < len(planned) else (None, None, {})
+        hit = battlefield.attempt(kind, piece, fault, rng, at, **job)
         outcome = hit.outcome
         record.runs += 1
         if hit.struck:
             record.hits.append((hit.fault, hit.left))
-            if hit.at.startswith("affiliate_empire/"):
-                record.killed_at.append(hit.at)
+        if outcome.at and not outcome.ended:
+            record.killed_at.append(outcome.at)
+            if hit.fault in REQUEST_FAULTS:
+                record.hits.append((KILLED_AT_A_LINE, hit.left))
     if outcome is not None and outcome.made and rng.random() < _RERUN:
         battlefield.zygote.run(Job(kind, piece))  # the same day, materialized again
     battlefield.settle_down()
@@ -117,11 +131,15 @@ def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random, d
 
 @dataclass(frozen=True)
 class Drill:
-    """One fault at one chosen place: ``at`` is a request from 0, or an executed line from 1."""
+    """One fault at one chosen place: ``at`` is a request from 0, an executed line from 1, or a line of a file.
+
+    ``after`` is the fault, and its request, that leads to a line of recovery.
+    """
 
     kind: str
     fault: str
-    at: int
+    at: int | str
+    after: tuple[str, int] | None = None
 
 
 def sweep(battlefield: Battlefield) -> list[Drill]:
@@ -133,7 +151,17 @@ def sweep(battlefield: Battlefield) -> list[Drill]:
         for at in range(number)
         for fault in REQUEST_FAULTS
     ]
-    return lines + requests
+    pushes = [Drill("blog", fault, PUSH) for fault in PUSH_FAULTS]
+    return lines + requests + pushes
+
+
+def recovery_sweep(battlefield: Battlefield, kinds: Iterable[str]) -> list[Drill]:
+    """Every line of the state machine that only recovery runs through, as far as one fault leads there."""
+    return [
+        Drill(kind, KILLED_AT_A_LINE, line, after)
+        for kind in kinds
+        for line, after in sorted(battlefield.recovery(kind).items())
+    ]
 
 
 def _drawn(rng: random.Random) -> list[str]:
@@ -191,6 +219,8 @@ def _work_field(number: int, fields: int, intents: int, seed: int, swept: bool) 
     try:
         battlefield.calibrate()
         drills = sweep(battlefield)[number::fields] if swept else []
+        if swept:  # what leads where takes a while to find: each kind on one field
+            drills += recovery_sweep(battlefield, KINDS[number::fields])
         if len(drills) > intents:
             raise BadInput(
                 f"A sweep takes {len(drills) * fields} intents: name more with --intents, or do without --sweep."
@@ -209,7 +239,10 @@ def _work_field(number: int, fields: int, intents: int, seed: int, swept: bool) 
             "micros_beyond_cap": max(0, charged - _DAY_CAP),
             "strangers": strangers,
             "unbalanced": unbalanced,
-            "lines": sorted({line for lines in battlefield.firsts.values() for line in lines}),
+            "lines": sorted(
+                {line for lines in battlefield.firsts.values() for line in lines}
+                | {str(drill.at) for drill in drills if drill.after is not None}
+            ),
         }
     finally:
         battlefield.close()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,22 @@ REQUEST_FAULTS: dict[str, dict[str, Any]] = {
     "token expires in the middle": {"kind": "expired"},
 }
 # The same at the blog's remote, which is git: a hook of its repository.
-_PUSH_FAULTS: dict[str, tuple[str, str]] = {
+PUSH_FAULTS: dict[str, tuple[str, str]] = {
     "reply lost after it acted": ("post-receive", "kill -9 $PPID"),
     "connection reset": ("pre-receive", "kill -9 $PPID"),
     "acts after the time-out": ("pre-receive", f"sleep {LATE}"),
     "replies after the time-out": ("post-receive", f"sleep {LATE}"),
 }
+PUSH = -1  # in place of a request's number
+# What leaves something to find out: each makes the machine take other lines, in its run or in the next.
+_LEFT_OPEN = (
+    "reply lost after it acted",
+    "connection reset",
+    "429, again in 15 min",
+    "5xx after it acted",
+    "200 with an error inside",
+    "token expires in the middle",
+)
 KILLED_AT_A_LINE = "killed at a line of the state machine"
 KILLED_IN_A_CLIENT = "killed at a line of a client"
 KILLED_IN_A_REQUEST = "killed while a request is under way"
@@ -231,16 +242,45 @@ class Battlefield:
             else:
                 raise AssertionError(f"{kind} does not even work in calm weather: {outcome}")
 
-    def attempt(self, kind: str, piece: str, fault: str | None, rng: random.Random, at: int | None = None) -> Hit:
+    def recovery(self, kind: str) -> dict[str, tuple[str, int]]:
+        """The lines of the state machine that only recovery runs through, each with a fault that leads there.
+
+        Returns:
+            By line, the fault and the request at which it strikes.
+        """
+        found: dict[str, tuple[str, int]] = {}
+        places = [*range(self.requests[kind]), *([PUSH] if kind == "blog" else [])]
+        for fault, at in product(_LEFT_OPEN, places):
+            if at == PUSH and fault not in PUSH_FAULTS:
+                continue
+            piece = self.add(kind, f"pc_{self.number}_open_{kind}_{_LEFT_OPEN.index(fault)}_{at + 1}")
+            hit = self.attempt(kind, piece, fault, random.Random(0), at, count=True)
+            lines = set(hit.outcome.firsts)
+            if hit.struck and self.is_wanted(kind, piece, hit.outcome):
+                lines |= set(self.zygote.run(Job(kind, piece, count=True)).firsts)
+            for line in lines - self.firsts[kind].keys():
+                found.setdefault(line, (fault, at))
+        return found
+
+    def attempt(
+        self,
+        kind: str,
+        piece: str,
+        fault: str | None,
+        rng: random.Random,
+        at: int | str | None = None,
+        **job: Any,
+    ) -> Hit:
         """One run of a piece, under a fault or none.
 
         Args:
             at: the request or executed line that a fault strikes, from 0 and 1; None leaves it to chance.
+            job: what else the worker is told, where a request is struck.
         """
         self.tick(1)
         if fault is None:
             return Hit("", False, "", "", self.zygote.run(Job(kind, piece)))
-        under = self._under(fault) if at is None else partial(self._under(fault), at=at)
+        under = self._under(fault) if at is None else partial(self._under(fault), at=at, **job)
         struck, where, outcome = under(kind, piece, rng)
         return Hit(fault, struck, where, self.state(piece), outcome)
 
@@ -258,21 +298,21 @@ class Battlefield:
         }[fault]
 
     def _at_request(
-        self, fault: str, kind: str, piece: str, rng: random.Random, at: int | None = None
+        self, fault: str, kind: str, piece: str, rng: random.Random, at: int | None = None, **job: Any
     ) -> tuple[bool, str, Outcome]:
         rule = REQUEST_FAULTS[fault]
-        if kind == "blog" and fault in _PUSH_FAULTS and at is None and rng.random() < 0.7:
-            hook, does = _PUSH_FAULTS[fault]
+        if kind == "blog" and fault in PUSH_FAULTS and (at == PUSH or (at is None and rng.random() < 0.7)):
+            hook, does = PUSH_FAULTS[fault]
             break_next_push(self._repository, hook=hook, does=does)  # type: ignore[arg-type]
             started = time.monotonic()
-            outcome = self.zygote.run(Job(kind, piece))
+            outcome = self.zygote.run(Job(kind, piece, **job))
             if struck := mend_pushes(self._repository):
                 self._busy_until = max(self._busy_until, started + LATE + 1.0 if "sleep" in does else 0.0)
             return struck, "git push", outcome
         skip = self._some_request(kind, fault, rng) if at is None else at
         self.world.fault("* /*", skip=skip, **rule)
         started = time.monotonic()
-        outcome = self.zygote.run(Job(kind, piece))
+        outcome = self.zygote.run(Job(kind, piece, **job))
         struck = self.world.fault_hits() > 0
         self.world.clear_faults()
         if struck and rule.get("delay"):
@@ -286,7 +326,7 @@ class Battlefield:
         return rng.randrange(known)
 
     def _at_line(
-        self, scope: str, kind: str, piece: str, rng: random.Random, at: int | None = None
+        self, scope: str, kind: str, piece: str, rng: random.Random, at: int | str | None = None
     ) -> tuple[bool, str, Outcome]:
         line = rng.randint(1, self.lines[kind][scope]) if at is None else at
         outcome = self.zygote.run(Job(kind, piece, line=line, scope=scope))  # type: ignore[arg-type]

@@ -78,7 +78,8 @@ class Job:
     """One run of one piece, as the sensor or a person starts it.
 
     Attributes:
-        line: the executed line of ``scope`` at which ``do`` happens; None for none.
+        line: the executed line of ``scope`` at which ``do`` happens, as a number, or the place
+            ("affiliate_empire/effects/machine.py:12") at whose first execution it does; None for none.
         lease: seconds that the worker's claims hold; None for the product's own.
         reconcile: ask about the day's open posts first, as every publish run does.
         count: report how many lines of each scope were executed, and when each was executed first.
@@ -86,7 +87,7 @@ class Job:
 
     kind: str
     piece: str
-    line: int | None = None
+    line: int | str | None = None
     scope: Scope = "machine"
     do: Literal["kill", "stop"] = "kill"
     lease: float | None = None
@@ -239,6 +240,7 @@ def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[tuple[
     counted: dict[str, int] = dict.fromkeys(_LINES, 0)
     firsts: dict[str, int] = {}
     scope_of: dict[str, Scope | None] = {}
+    placed = isinstance(job.line, str)
 
     def local_of(scope: Scope) -> Callable[[FrameType, str, Any], Any]:
         def local(frame: FrameType, event: str, argument: Any) -> Any:
@@ -246,7 +248,7 @@ def _lines_watched(job: Job, tell: Callable[[Outcome], None]) -> Iterator[tuple[
                 counted[scope] += 1
                 if job.count and scope == "machine":
                     firsts.setdefault(_line_of(frame), counted[scope])
-                if scope == job.scope and counted[scope] == job.line:
+                if scope == job.scope and job.line == (_line_of(frame) if placed else counted[scope]):
                     tell(Outcome(at=_line_of(frame)))
                     os.kill(os.getpid(), signal.SIGKILL if job.do == "kill" else signal.SIGSTOP)
             return local
