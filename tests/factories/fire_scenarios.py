@@ -7,13 +7,20 @@ projects named; none of their code is ours.
 from __future__ import annotations
 
 import random
+import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sqlalchemy import select
+
+from affiliate_empire.effects.resolve import confirm_ledger
+from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger
+from affiliate_empire.ledger.tables import Effect
 from tests.factories.battlefield import KILLED_IN_A_REQUEST, Battlefield
-from tests.factories.under_fire import Job
+from tests.factories.under_fire import Job, Zygote
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,53 @@ def _cap_under_lost_replies(field: Battlefield) -> Finding:
     )  # fmt: skip
 
 
+def _copied(sequence: str, *, confirmed: bool, field: Battlefield) -> Finding:
+    """The ledger's disk of before the posts went out, set to work beside the one that posted them.
+
+    Args:
+        confirmed: the owner says that no other installation works on its accounts, as after a restore.
+    """
+    inner = Battlefield(field.seed, number=97, kinds=())
+    home = inner.folder / "yesterday"
+    server = EmbeddedPostgres(home)
+    try:
+        pieces = {kind: inner.add(kind, f"pc_copy_{kind}") for kind in ("youtube", "tiktok", "instagram", "blog")}
+        inner.ledger.dispose()
+        inner.server.stop()
+        subprocess.run(["cp", "-a", inner.folder / "home", home], check=True)  # with its owner
+        inner.server.start()
+        for kind, piece in pieces.items():
+            inner.zygote.run(Job(kind, piece))
+        ledger = open_ledger(home, None, "sandbox")
+        if confirmed:
+            confirm_ledger(ledger=ledger)
+        inner.tick(120)  # a listing comes late
+        zygote = Zygote({**inner.where, "ledger_url": ledger.url}, {})
+        try:
+            for _ in range(2):
+                inner.tick(1)
+                for kind, piece in pieces.items():
+                    zygote.run(Job(kind, piece))
+        finally:
+            zygote.close()
+        posts = [inner.posts_seen().get(piece, 0) for piece in pieces.values()]
+        states = _states(ledger)
+        ledger.dispose()
+    finally:
+        server.stop()
+        inner.close()
+    there = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "nothing was begun"
+    return Finding(
+        sequence, "restores and moves", f"{sum(posts)} posts of {len(pieces)} pieces; in the copy: {there}",
+        double_posts=sum(max(0, number - 1) for number in posts), lost_posts=posts.count(0),
+    )  # fmt: skip
+
+
+def _states(ledger: Ledger) -> Counter[str]:
+    with ledger.begin() as session:
+        return Counter(session.scalars(select(Effect.state)))
+
+
 Scenario = Callable[[Battlefield], Finding]
 SCENARIOS: tuple[Scenario, ...] = (
     partial(_post, "a retry per time-out: five copies", "Postiz #1172, #1321", "youtube",
@@ -186,4 +240,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     partial(_paid, "a lost reply, asked for again", "ShortGPT, short-video-maker #51", "openai_text",
             [("POST /openai/*", _LOST)]),
     _cap_under_lost_replies,
+    lambda field: _copied("yesterday's ledger restored after its posts went out", confirmed=True, field=field),
+    lambda field: _copied("an installation copied, both set to work", confirmed=False, field=field),
 )  # fmt: skip
