@@ -64,6 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_HOME_VARIABLE] = str(home)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The modules that take longest, by their limits, first: one begun last would leave the other workers idle."""
+    limits: dict[Path, float] = {}
+    for item in items:
+        limit = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits.get(item.path, 0.0), limit.args[0] if limit else 0.0)
+    items.sort(key=lambda item: -limits[item.path])
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"network: {'a namespace with loopback only' if config.stash[_isolated] else 'guarded by an audit hook'}"
 
