@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -34,15 +36,23 @@ def handoff(context: typer.Context) -> None:
 def done(
     piece: Annotated[str, typer.Argument(help="The piece, as its folder is named.")],
     url: Annotated[str | None, typer.Option(help="The address of the video that you posted.")] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="When you posted it, in the business's time; left out: just now.")
+    ] = None,
     skipped: Annotated[bool, typer.Option("--skipped", help="It was not posted and shall not be.")] = False,
 ) -> None:
     """Tell that a video was posted by hand, and where; or that it will not be."""
     from affiliate_empire.operations.hand_over import settle_hand_over
 
-    if skipped == (url is not None):
-        raise BadInput("Say one of --url ADDRESS or --skipped.")
+    if skipped == (url is not None) or (skipped and at is not None):
+        raise BadInput("Say one of --url ADDRESS (with --at TIME) or --skipped.")
     settings = Settings()
     state = settle_hand_over(
-        piece, url, ledger=open_ledger(settings), clock=business_clock(settings), caps=settings.caps
+        piece,
+        url,
+        ledger=open_ledger(settings),
+        clock=business_clock(settings),
+        caps=settings.caps,
+        posted_at=at and at.replace(tzinfo=ZoneInfo(settings.timezone)).astimezone(UTC),
     )
     out.print(f"The post of {piece} is {state} now.")

@@ -294,8 +294,9 @@ class Effects:
                 return self._book_lost(session, effect)
             effect = self._reopen(session, effect, intent, epoch, now)
             if not _can_be_asked(effect) and self._closed(intent.deadline_at):
-                self._free(session, effect)
-                _set(effect, State.EXPIRED)
+                if effect.state != State.EXPIRED:
+                    self._free(session, effect)
+                    _set(effect, State.EXPIRED)
                 return _window_closed(effect.key, intent.deadline_at)
         return self._take(session, effect, intent, installation)
 
@@ -562,7 +563,7 @@ class Effects:
 
     def _pass(self, claim: _Claim, state: State) -> None:
         """Enter a state, unless it was paused, parked, closed or forbidden meanwhile. So far it has not happened."""
-        problem: EffectError | None = None
+        problem: EffectError | ReplyLost | None = None
         with self._still_ours(claim) as (session, effect):
             if state is State.CLAIMED:
                 effect.handle, effect.sent_at = None, None  # what was sent on the dead handle is proven to be nothing
@@ -579,9 +580,7 @@ class Effects:
                 _set(effect, State.INTENDED if effect.handle is None else State.PREPARED, error)
             else:
                 if self._closed(effect.deadline_at):
-                    problem = _window_closed(effect.key, effect.deadline_at)
-                    self._free(session, effect)
-                    _set(effect, State.EXPIRED)
+                    problem = self._expire(session, effect)
                 else:
                     _set(effect, state, keep_lease=True)
                     effect.lease_until = func.clock_timestamp() + self.lease
@@ -653,6 +652,33 @@ class Effects:
         quotas.free(session, effect)
         budgets.release(session, effect)
         effect.handle = None
+
+    def _expire(self, session: Session, effect: Effect, *, dead: bool = False) -> WindowClosed | ReplyLost:
+        """Its window closed before it happened; returns what to tell.
+
+        What was sent shortly before may still arrive: it stays open, to be asked about once nothing can be on its way
+        any more. When it expires then, its handle and its place in the account's window are kept, for its owner's word.
+
+        Args:
+            dead: nothing that was sent can arrive: its handle is gone.
+        """
+        if effect.handle is None or effect.sent_at is None:
+            self._free(session, effect)
+            _set(effect, State.EXPIRED)
+            return _window_closed(effect.key, effect.deadline_at)
+        arrived = effect.sent_at + self.lease
+        if not dead and _installation_and_time(session)[1] < arrived:
+            lost = ReplyLost(
+                f"{effect.key} was sent at {effect.sent_at:%H:%M:%S} UTC, and its window has closed since: it may "
+                f"still arrive, and {effect.vendor} is asked once more after {arrived:%H:%M} UTC.",
+                vendor=effect.vendor,
+            )
+            _set(effect, State.UNKNOWN, lost)
+            return lost
+        budgets.release(session, effect)
+        effect.handle = ended(effect.handle)
+        _set(effect, State.EXPIRED)
+        return _window_closed(effect.key, effect.deadline_at)
 
     def _book_refused(self, session: Session, effect: Effect, error: VendorRefused) -> None:
         if isinstance(error, CredentialsRejected | AccountRestricted) and not error.cost_micros:
@@ -793,16 +819,16 @@ class Effects:
                 self._book_refused(session, effect, verdict.error)
                 return Reconciled(claim.effect_id, claim.key, before, State.REFUSED, str(verdict.error))
             if self._closed(effect.deadline_at):
-                self._free(session, effect)
-                after = State.EXPIRED
+                ended_as = self._expire(session, effect, dead=isinstance(verdict, Gone))
+                detail = str(ended_as) if isinstance(ended_as, ReplyLost) else ""
             elif isinstance(verdict, Gone):
                 self._free(session, effect)
-                effect.sent_at = None
-                after = State.INTENDED
+                effect.sent_at, detail = None, ""
+                _set(effect, State.INTENDED)
             else:
-                after = State.PREPARED
-            _set(effect, after)
-        return Reconciled(claim.effect_id, claim.key, before, after)
+                _set(effect, State.PREPARED)
+                detail = ""
+            return Reconciled(claim.effect_id, claim.key, before, State(effect.state), detail)
 
 
 class _WasThere(EffectError):
@@ -851,6 +877,8 @@ def _set(effect: Effect, state: State, error: BaseException | str | None = None,
 
 def _can_be_asked(effect: Effect) -> bool:
     """Whether an effect has a handle whose word is needed: an empty one has none while nothing was sent on it."""
+    if effect.state == State.EXPIRED:
+        return False
     return effect.handle is not None and bool(effect.handle or effect.state in (State.COMMITTING, State.UNKNOWN))
 
 

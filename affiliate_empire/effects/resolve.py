@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import budgets, quotas
-from affiliate_empire.effects.model import HOLDING, RESTORED, Accepted, EffectKind, State, ended
+from affiliate_empire.effects.model import HOLDING, Accepted, EffectKind, State, ended
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
@@ -38,9 +38,9 @@ def resolve_effect(
 ) -> State:
     """Record what the owner found; returns the state the effect is in now.
 
-    What happened is settled (a paid call at its upper bound, since its reply is lost), but a job that was begun: with
-    the id that the owner found it is asked by the next run. What did not happen is free to be tried again, with its
-    reservation and quota given back.
+    What happened is settled (what was paid for at its upper bound, since its bill is not known), but a job whose id the
+    owner found: it is asked by the next run. What did not happen is free to be tried again, with its reservation and
+    quota given back. A post that was sent and expired without a word of it may turn out to have happened, too.
 
     Args:
         name: the effect's id or its key.
@@ -59,9 +59,10 @@ def resolve_effect(
         if finding is Finding.HAPPENED and remote_id and effect is not None and _may_be_corrected(session, effect):
             effect.remote_id = remote_id
             return State.SETTLED
-        if effect is None or effect.state not in (*HOLDING, State.INTENDED):
+        late = finding is Finding.HAPPENED and effect is not None and _expired_after_it_was_sent(effect)
+        if effect is None or (effect.state not in (*HOLDING, State.INTENDED) and not late):
             raise BadInput(f"There is no open effect {name!r}: list them with `empire effects`.")
-        if effect.state != State.UNKNOWN and effect.epoch == epoch:
+        if effect.state != State.UNKNOWN and effect.epoch == epoch and not late:
             raise BadInput(
                 f"{effect.key} is {effect.state}, which needs nobody's word: materialize its asset again and it is "
                 "read from the vendor."
@@ -87,7 +88,7 @@ def resolve_effect(
             effect.error = f"{effect.key} was given up by hand."
             effect.result = {"refused": "content"}
             effect.settled_at = clock.now()
-        elif remote_id and _is_job_without_id(effect):
+        elif remote_id and _is_another_job(effect, remote_id):
             effect.handle = Accepted(remote_id).handle
             effect.state = State.UNKNOWN
         else:
@@ -96,7 +97,7 @@ def resolve_effect(
             effect.state = State.LOST if lost else State.SETTLED
             effect.remote_id = remote_id
             effect.result = result
-            effect.cost_micros = effect.max_cost_micros if lost else 0
+            effect.cost_micros = effect.max_cost_micros
             effect.settled_at = clock.now()
             session.flush()
             budgets.book(session, effect, effect.cost_micros, caps)
@@ -107,12 +108,17 @@ def _may_be_corrected(session: Session, effect: Effect) -> bool:
     """Whether a post was settled by its owner's word, with an id that nobody has found at its vendor yet."""
     recorded = select(Publication.publication_id).where(Publication.effect_id == effect.effect_id)
     told = effect.state == State.SETTLED and effect.kind == EffectKind.AT_MOST_ONCE and not effect.result
-    return told and session.scalars(recorded).first() is None
+    return told and not effect.max_cost_micros and session.scalars(recorded).first() is None
 
 
-def _is_job_without_id(effect: Effect) -> bool:
-    """A job whose id never came, or whose ledger was restored; a post costs nothing."""
-    return effect.handle == {} or bool(effect.handle and RESTORED in effect.handle and effect.max_cost_micros)
+def _expired_after_it_was_sent(effect: Effect) -> bool:
+    return effect.state == State.EXPIRED and effect.sent_at is not None and effect.handle is not None
+
+
+def _is_another_job(effect: Effect, job_id: str) -> bool:
+    """Whether the owner found a job of which nobody has asked its vendor yet; a post costs nothing."""
+    paid = effect.kind == EffectKind.AT_MOST_ONCE and effect.max_cost_micros
+    return bool(paid) and (effect.handle or {}).get("job_id") != job_id
 
 
 def confirm_ledger(*, ledger: Ledger) -> int:

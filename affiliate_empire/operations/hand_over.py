@@ -2,7 +2,8 @@
 
 A folder is handed over by one rename, after it was made whole out of sight; what was handed over is never touched
 again. From then on only the person knows whether it was posted: the effect stays open, holding its place in the
-account's window, until ``settle_hand_over`` brings their word, or until it is too late for its slot.
+account's window, until ``settle_hand_over`` brings their word, or a day has passed since it was too late for its slot.
+Their word is taken after that, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import secrets
 import shutil
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +29,9 @@ from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.posting import Material
 from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES
 from affiliate_empire.vendors.errors import ReplyLost
+
+# How long after its slot's end a person may still say that they posted it in time.
+_WORD_FOR = timedelta(days=1)
 
 # A video's own address, whoever's it is; short links say nothing of the post's id.
 _VIDEO = re.compile(r"https?://[^\s/]+(?:/[^\s/@]+)*/@[^\s/]*/video/(\d{5,20})(?:[/?#]\S*)?")
@@ -164,8 +168,8 @@ def package_standing(handle: dict[str, Any], now: datetime) -> Verdict:
     """What a package's handle says at an instant."""
     if Path(handle["staged"]).exists():
         return NotDone()
-    if now >= datetime.fromisoformat(handle["closes_at"]):
-        return Gone()  # nobody said that it was posted, and now it must not be
+    if now >= datetime.fromisoformat(handle["closes_at"]) + _WORD_FOR:
+        return Gone()  # nobody said that it was posted
     return StillUnknown(request=_request(handle))
 
 
@@ -177,16 +181,26 @@ def waiting_packages(*, ledger: Ledger) -> list[dict[str, Any]]:
     return sorted(handles, key=lambda handle: (handle["slot_at"], handle["piece_id"]))
 
 
-def settle_hand_over(piece_id: str, url: str | None, *, ledger: Ledger, clock: Clock, caps: Caps) -> State:
+def settle_hand_over(
+    piece_id: str,
+    url: str | None,
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    caps: Caps,
+    posted_at: datetime | None = None,
+) -> State:
     """Record a person's word on what they were handed; returns the state of the post's effect.
 
     Args:
         url: the video's address, where it was posted; None when it was not, and shall not be.
+        posted_at: when it was posted; None: now.
 
     Raises:
-        BadInput: nothing of this piece waits for a person, or the address is not that of a video.
+        BadInput: nothing of this piece waits for a person, the address is not that of a video, or it was posted before
+            it was handed over or is to be posted yet.
     """
-    handle = next((one for one in waiting_packages(ledger=ledger) if one["piece_id"] == piece_id), None)
+    handle = _handed_over(piece_id, posted=url is not None, ledger=ledger)
     if handle is None:
         raise BadInput(f"Nothing of {piece_id} waits to be posted by hand: list what does with `empire handoff`.")
     key = f"post:{piece_id}:{handle['account_id']}"
@@ -195,11 +209,24 @@ def settle_hand_over(piece_id: str, url: str | None, *, ledger: Ledger, clock: C
     video = _VIDEO.fullmatch(url.strip())
     if video is None:
         raise BadInput(f"{url} is not a video's full address: give https://www.tiktok.com/@NAME/video/NUMBER.")
+    posted_at = posted_at or clock.now()
+    if not datetime.fromisoformat(handle["prepared_at"]) <= posted_at <= clock.now():
+        raise BadInput(f"{piece_id} was handed over at {handle['prepared_at'][:16]} UTC: say when after it was posted.")
     result = {name: handle[name] for name in ("title", "description", "disclosures")}
-    result |= {"url": url.strip(), "published_at": clock.now().isoformat()}
+    result |= {"url": url.strip(), "published_at": posted_at.isoformat()}
     return resolve_effect(
         key, Finding.HAPPENED, ledger=ledger, clock=clock, caps=caps, remote_id=video[1], result=result
     )
+
+
+def _handed_over(piece_id: str, *, posted: bool, ledger: Ledger) -> dict[str, Any] | None:
+    """The handle of a piece's package that waits for a word; that it was posted may be said of an expired one, too."""
+    states = (State.UNKNOWN, State.EXPIRED) if posted else (State.UNKNOWN,)
+    with ledger.begin() as session:
+        found = select(Effect.handle).where(
+            Effect.piece_id == piece_id, Effect.state.in_(states), Effect.handle.has_key("package")
+        )
+        return session.scalars(found.order_by(Effect.created_at.desc())).first()
 
 
 def _request(handle: dict[str, Any]) -> str:

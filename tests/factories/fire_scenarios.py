@@ -7,7 +7,9 @@ projects named; none of their code is ours.
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from sqlalchemy import select
 from affiliate_empire.effects.resolve import confirm_ledger
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger
 from affiliate_empire.ledger.tables import Effect
-from tests.factories.battlefield import KILLED_IN_A_REQUEST, Battlefield
+from tests.factories.battlefield import KILLED_IN_A_REQUEST, LATE, Battlefield
 from tests.factories.under_fire import Job, Zygote
 
 
@@ -81,9 +83,6 @@ def _killed_between(
     sequence: str, seen_at: str, kind: str, match: str, field: Battlefield, *, when: str = "after"
 ) -> Finding:
     """Killed while a request is under way, then run again."""
-    import signal
-    import time
-
     piece = field.add(kind, f"pc_s_{len(field.began)}")
     field.world.fault(match, when=when, delay=1.5)
     worker = field.zygote.start(Job(kind, piece))
@@ -165,6 +164,40 @@ def _cap_under_lost_replies(field: Battlefield) -> Finding:
     )  # fmt: skip
 
 
+def _sent_as_its_slot_ends(field: Battlefield) -> Finding:
+    """The act is carried out when its client has given up, and its slot has passed by then."""
+    inner = Battlefield(field.seed, number=96, kinds=())
+    acts = {"youtube": _SESSION, "tiktok": _BYTES, "tiktok_inbox": _BYTES, "instagram": _PUBLISH}
+    try:
+        pieces = []
+        for kind, act in acts.items():
+            piece = inner.add(kind, f"pc_late_{kind}")
+            pieces.append(piece)
+            inner.world.fault(act, when="before", delay=LATE)
+            worker = inner.zygote.start(Job(kind, piece))
+            while inner.world.fault_hits() == 0 and not worker.is_over(0.02):
+                pass
+            inner.tick(60 * 60)
+            worker.wait()
+            inner.world.clear_faults()
+        time.sleep(LATE)
+        for _ in range(3):
+            inner.tick(60)
+            for kind, piece in zip(acts, pieces, strict=True):
+                inner.zygote.run(Job(kind, piece))
+        posts = [inner.posts_seen().get(piece, 0) for piece in pieces]
+        states = [inner.state(piece) for piece in pieces]
+    finally:
+        inner.close()
+    known = ("settled", "unknown", "prepared", "committing")  # or what will be
+    lost = [(state not in known) if number else state == "settled" for number, state in zip(posts, states, strict=True)]
+    return Finding(
+        "sent as its slot ends, carried out after that", "any late queue",
+        f"{sum(posts)} posts of {len(posts)} pieces, {states.count('settled')} settled",
+        double_posts=sum(max(0, number - 1) for number in posts), lost_posts=sum(lost),
+    )  # fmt: skip
+
+
 def _copied(sequence: str, *, confirmed: bool, field: Battlefield) -> Finding:
     """The ledger's disk of before the posts went out, set to work beside the one that posted them.
 
@@ -240,6 +273,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     partial(_paid, "a lost reply, asked for again", "ShortGPT, short-video-maker #51", "openai_text",
             [("POST /openai/*", _LOST)]),
     _cap_under_lost_replies,
+    _sent_as_its_slot_ends,
     lambda field: _copied("yesterday's ledger restored after its posts went out", confirmed=True, field=field),
     lambda field: _copied("an installation copied, both set to work", confirmed=False, field=field),
 )  # fmt: skip

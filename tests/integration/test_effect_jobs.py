@@ -194,3 +194,21 @@ def test_a_death_around_any_transaction_never_begins_a_second_job(
 def _handles(ledger: Ledger) -> list[dict[str, Any] | None]:
     with ledger.begin() as session:
         return list(session.scalars(select(Effect.handle)))
+
+
+def test_a_job_that_its_vendor_forgot_is_booked_when_its_owner_says_that_it_happened(ledger: Ledger) -> None:
+    class Forgetful(Studio):
+        def reconcile(self, handle: dict[str, Any]) -> Verdict:
+            return StillUnknown("the studio's list of jobs")
+
+    with pytest.raises(EffectParked):
+        workers(ledger).perform(INTENT, Forgetful())
+    told = {"ledger": ledger, "clock": FixedClock(NOON), "caps": WIDE}
+    # Another job than the one that was asked about is asked about first.
+    assert resolve_effect(INTENT.key, Finding.HAPPENED, remote_id="job-7", **told) is State.UNKNOWN
+    with pytest.raises(EffectParked):
+        workers(ledger).perform(INTENT, Forgetful())
+    assert resolve_effect(INTENT.key, Finding.HAPPENED, remote_id="job-7", **told) is State.SETTLED
+    assert (effect_of(ledger).cost_micros, spent(ledger)) == (BOUND, (0, BOUND))
+    with ledger.begin() as session:
+        assert imbalances(session) == []

@@ -20,6 +20,7 @@ from affiliate_empire.effects import (
     EffectInProgress,
     EffectParked,
     FingerprintConflict,
+    Intent,
     Paused,
     QuotaRefused,
     ReadOnly,
@@ -346,6 +347,63 @@ def test_after_its_window_a_lost_reply_is_still_read_but_nothing_is_sent(ledger:
     with pytest.raises(WindowClosed):
         workers(ledger, clock=clock).perform(post_intent("pc_2", deadline_at=deadline), other.act("pc_2"))
     assert other.posts == []
+
+
+def _sent_as_its_window_closes(ledger: Ledger, platform: Platform, clock: FixedClock) -> Intent:
+    deadline = clock.at + timedelta(minutes=45)
+    intent = post_intent(deadline_at=deadline, quota=quota(1, DAY_LONG))
+
+    def cut_as_the_window_closes() -> None:
+        clock.at = deadline
+        raise LOST
+
+    platform.at["before_commit"] = cut_as_the_window_closes
+    with pytest.raises(ReplyLost, match="may still arrive"):
+        workers(ledger, clock=clock).perform(intent, platform.act())
+    assert (state_of(ledger), quota_uses(ledger)) == (State.UNKNOWN, 1)
+    return intent
+
+
+@pytest.mark.parametrize("way", ["perform", "reconcile"])
+def test_what_was_sent_as_its_window_closed_is_found_when_it_arrives(
+    ledger: Ledger, platform: Platform, way: str
+) -> None:
+    clock = FixedClock(NOON)
+    intent = _sent_as_its_window_closes(ledger, platform, clock)
+    for _ in range(2):  # so far the platform says no
+        [asked] = workers(ledger, clock=clock).reconcile_open(lambda _: platform.act())
+        assert (asked.after, "may still arrive" in asked.detail) == (State.UNKNOWN, True)
+    platform.act().commit({"session": "000"})  # it arrives
+    if way == "perform":
+        assert workers(ledger, clock=clock).perform(intent, platform.act()).remote_id == "post-000"
+    else:
+        workers(ledger, clock=clock).reconcile_open(lambda _: platform.act())
+    assert (state_of(ledger), quota_uses(ledger), len(platform.posts)) == (State.SETTLED, 1, 1)
+
+
+@pytest.mark.parametrize("way", ["perform", "reconcile"])
+def test_what_was_sent_as_its_window_closed_expires_when_nothing_can_arrive_any_more(
+    ledger: Ledger, platform: Platform, way: str
+) -> None:
+    clock = FixedClock(NOON)
+    intent = _sent_as_its_window_closes(ledger, platform, clock)
+    later = workers(ledger, clock=clock, lease=timedelta(0))  # as if half an hour had passed
+    if way == "perform":
+        with pytest.raises(WindowClosed):
+            later.perform(intent, platform.act())
+    else:
+        [asked] = later.reconcile_open(lambda _: platform.act())
+        assert asked.after == State.EXPIRED
+    with pytest.raises(WindowClosed):  # and stays so
+        later.perform(intent, platform.act())
+    assert (state_of(ledger), quota_uses(ledger), platform.posts) == (State.EXPIRED, 1, [])
+    # Its owner has the last word, should it be there all the same.
+    told = {"ledger": ledger, "clock": clock, "caps": WIDE, "remote_id": "post-000"}
+    with pytest.raises(BadInput, match="no open effect"):
+        resolve_effect(intent.key, Finding.DID_NOT_HAPPEN, **told)
+    assert resolve_effect(intent.key, Finding.HAPPENED, **told) is State.SETTLED
+    assert workers(ledger, clock=clock).perform(intent, platform.act()).remote_id == "post-000"
+    assert quota_uses(ledger) == 1
 
 
 @pytest.mark.parametrize("scope", ["all", "vendor:youtube", f"account:{ACCOUNT}"])

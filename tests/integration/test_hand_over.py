@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def test_a_package_that_expired_is_handed_over_no_second_time(
     world: RunningWorld, business: Business, video: str
 ) -> None:
     hand_over(business, video)
-    world.move_to(after(50))
+    world.move_to(after(50) + timedelta(days=1))
     assert business.reconcile() == []
     assert states(business) == [State.EXPIRED]
     said = move_passed_slots(
@@ -179,13 +179,34 @@ def test_an_address_that_names_no_video_settles_nothing(business: Business, vide
 
 
 @pytest.mark.parametrize("way", ["publish", "reconcile"])
-def test_it_expires_when_the_window_closes(world: RunningWorld, business: Business, video: str, way: str) -> None:
+def test_it_expires_a_day_after_its_slot(world: RunningWorld, business: Business, video: str, way: str) -> None:
     hand_over(business, video)
     world.move_to(CLOSES)
+    business.reconcile()
+    assert states(business) == [State.UNKNOWN]
+    world.move_to(CLOSES + timedelta(days=1))
     if way == "publish":
         with pytest.raises(WindowClosed):
             business.publish(video)
     else:
         assert business.reconcile() == []
     assert states(business) == [State.EXPIRED]
-    assert rows(business.ledger, QuotaUse) == []
+    with pytest.raises(BadInput, match="Nothing of"):
+        settle(business, video, None)
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_what_was_posted_in_time_and_told_late_is_recorded(
+    world: RunningWorld, business: Business, video: str, days: int
+) -> None:
+    hand_over(business, video)
+    world.move_to(after(50) + timedelta(days=days))
+    business.reconcile()
+    assert states(business) == [State.EXPIRED if days else State.UNKNOWN]
+    given = {"ledger": business.ledger, "clock": business.clock, "caps": CAPS}
+    with pytest.raises(BadInput, match="say when after it was posted"):
+        settle_hand_over(video, ADDRESS, posted_at=SLOT - timedelta(hours=1), **given)
+    assert settle_hand_over(video, ADDRESS, posted_at=after(40), **given) == State.SETTLED
+    (stored,) = business.reconcile()
+    assert (stored.url, stored.published_at) == (ADDRESS, after(40))
+    assert len(rows(business.ledger, QuotaUse)) == 1

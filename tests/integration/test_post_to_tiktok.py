@@ -247,8 +247,10 @@ def test_an_address_that_died_before_the_last_byte_is_replaced_at_the_pieces_nex
     world.clear_faults()
     world.move_to(after(61))
     business.reconcile()
-    with business.ledger.begin() as session:  # half an hour after it was sent, at the slot that it was given
+    with business.ledger.begin() as session:  # half an hour after it was sent
         session.execute(update(Effect).values(sent_at=Effect.sent_at - timedelta(minutes=30)))
+    business.reconcile()
+    with business.ledger.begin() as session:  # at the slot that it was given
         session.get_one(Piece, piece).slot_at = after(61)
     business.publish(piece)
     published_once(world, business, before=[State.EXPIRED])
