@@ -48,7 +48,8 @@ class DayCaps:
         room: what the caps on money have left.
         costs: what a piece costs, by kind.
         posting: posting rule by platform.
-        past_posts: instants at which an account posts or posted outside this plan, by account.
+        past_posts: instants at which an account posted, by account.
+        ahead: slots in which an account will post already outside this plan, by account.
         live: what a platform said of an account, by account; it only lowers the posting rule.
         prompts: active prompt versions, by kind.
         closed: platforms that cannot be posted on, with the reason.
@@ -64,6 +65,7 @@ class DayCaps:
     posting: Mapping[str, PostingRule]
     prompts: Mapping[str, Sequence[str]]
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    ahead: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     live: Mapping[str, Sequence[LiveLimit]] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)
     not_before: datetime | None = None
@@ -195,6 +197,7 @@ def _demands(
                 calendar=calendar,
                 wanted=asked,
                 past=caps.past_posts.get(account["account_id"], ()),
+                ahead=caps.ahead.get(account["account_id"], ()),
                 not_before=caps.not_before,
                 live=caps.live.get(account["account_id"], ()),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -349,8 +350,66 @@ def test_slots_never_break_window_spacing_or_quota(
     for slot in choice.slots:
         assert opens <= slot < closes
         assert all(other is slot or abs(other - slot) >= rule.spacing for other in everything)
-        window = [other for other in everything if slot - rule.window < other <= slot]
-        assert len(window) <= limit
+    out = outs(choice.slots, past, rule)
+    assert all(at < slot + rule.tolerance for slot, at in out.items())
+    for at in out.values():
+        assert sum(at - rule.window < other <= at for other in [*past, *out.values()]) <= limit
+
+
+def outs(slots: Sequence[datetime], past: Sequence[datetime], rule: PostingRule) -> dict[datetime, datetime]:
+    """When posts go out that are tried every minute from their slots on, until no window with them in it overflows."""
+    found: dict[datetime, datetime] = {}
+    for slot in sorted(slots):
+        for minute in range(24 * 60):
+            at = found[slot] = slot + timedelta(minutes=minute)
+            posts = [*past, *found.values()]
+            ends = [end for end in posts if at <= end < at + rule.window]
+            if all(sum(end - rule.window < post <= end for post in posts) <= rule.limit for end in ends):
+                break
+    return found
+
+
+@pytest.mark.parametrize(("platform", "wanted"), [("instagram", 10), ("youtube", 10), ("blog", 10), ("tiktok", 15)])
+def test_a_full_day_follows_a_full_day_whose_posts_went_out_after_their_slots(platform: str, wanted: int) -> None:
+    rule = POLICY.posting(platform)
+    past: list[datetime] = []
+    for number in range(5):
+        day = DAY + timedelta(days=number)
+        choice = choose_slots(rule, day=day, calendar=CALENDAR, wanted=wanted, past=past)
+        assert (len(choice.slots), choice.bound) == (wanted, "")
+        past += [at + timedelta(minutes=3) for at in outs(choice.slots, past, rule).values()]
+
+
+def test_a_slot_without_time_to_wait_for_its_room_is_not_planned() -> None:
+    """The posts of a full account come a little later every day; one that would miss its slot is not made."""
+    rule = POLICY.posting("instagram")
+    slots = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=10).slots
+    for minutes, planned in ((34, 10), (36, 9), (44, 9)):
+        past = [slot - rule.window + timedelta(minutes=minutes) for slot in slots]
+        choice = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=10, past=past)
+        assert (len(choice.slots), choice.bound) == (planned, "" if planned == 10 else "quota")
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_windows_that_a_slot_is_not_in_are_not_its_business(said: bool) -> None:
+    """Ten posts yesterday, and since this morning five are allowed: by the owner, or by the platform."""
+    rule = POLICY.posting("instagram")
+    yesterday = choose_slots(rule, day=DAY - timedelta(days=1), calendar=CALENDAR, wanted=10).slots
+    word = [live(5, until=36)] if said else []
+    lowered = rule if said else replace(rule, limit=5)
+    choice = choose_slots(lowered, day=DAY, calendar=CALENDAR, wanted=10, past=yesterday, live=word)
+    assert sorted(slot.astimezone(CALENDAR.zone).hour for slot in choice.slots) == [1, 3, 19, 21, 23]
+    assert choice.bound == ("live" if said else "quota")
+
+
+def test_a_post_to_come_waits_for_its_room_as_the_new_one_does() -> None:
+    """It is in its slot, and goes out minutes later if the window asks for that: no reason to refuse another slot."""
+    rule = replace(POLICY.posting("instagram"), limit=2, slots=(time(9),))
+    nine, eleven = (CALENDAR.at(DAY, time(hour)) for hour in (9, 11))
+    past = [eleven - rule.window + timedelta(minutes=3)]
+    assert choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1, past=past, ahead=[eleven]).slots == (nine,)
+    missed = [eleven - rule.window + rule.tolerance]
+    assert choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1, past=missed, ahead=[eleven]).slots == ()
 
 
 def test_a_slot_after_midnight_belongs_to_the_evening_before() -> None:
