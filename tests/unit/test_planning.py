@@ -191,6 +191,7 @@ def test_the_cap_of_a_niche_turns_the_plan_to_other_niches_and_says_so() -> None
 
 
 RANKED = ranking()
+PLATFORMS = ("youtube", "tiktok")
 
 
 @given(
@@ -287,6 +288,75 @@ def test_two_accounts_take_turns_at_the_best_hours() -> None:
     videos = plan(accounts=[*ACCOUNTS, second]).pieces.query("kind == 'video'")
     assert Counter(videos["account_id"]) == {"youtube:gearlab": 2, "youtube:homelab": 2}
     assert local(videos, "video") == [time(14), time(14), time(17), time(17)]
+
+
+NICHE = {"account_id": "youtube:niche", "platform": "youtube", "niche": "niche-0", "status": "active"}
+
+
+def scarce(ranked: pd.DataFrame, left: dict[str, int]) -> pd.DataFrame:
+    """The ranking with only so many usable products of some niches."""
+    number = ranked.sort_values("rank").groupby("niche").cumcount()
+    return ranked.assign(eligible=ranked["eligible"] & (number < ranked["niche"].map(left).fillna(len(ranked))))
+
+
+def test_what_a_niche_account_cannot_fill_goes_to_another_one() -> None:
+    ranked = scarce(ranking(), {"niche-0": 1})
+    alone = plan(ranked, accounts=ACCOUNTS[:1], slate={"youtube": 6})
+    decision = plan(ranked, accounts=[ACCOUNTS[0], NICHE], slate={"youtube": 6})
+    assert len(alone.pieces) == len(decision.pieces) == 6
+    made = decision.pieces.set_index("account_id")
+    assert made.loc[["youtube:niche"], "niche"].tolist() == ["niche-0"]
+    assert len(made.loc["youtube:gearlab"]) == 5
+    assert bounds(decision)["account niche"] == (
+        "youtube:niche got 1 of its 3 turns: it takes only niche-0, of which nothing more can be used."
+    )
+    assert "products" not in bounds(decision)
+
+
+def test_a_product_that_only_one_account_may_use_is_left_to_it() -> None:
+    best = str(ranking().sort_values("rank")["niche"].iloc[0])
+    ranked = scarce(ranking(), {best: 1})
+    tiktok = NICHE | {"account_id": "tiktok:niche", "platform": "tiktok", "niche": best}
+    posting = {name: POLICY.posting(name) for name in ("youtube", "tiktok")}
+    decision = plan(ranked, accounts=[ACCOUNTS[0], tiktok], slate={"youtube": 3, "tiktok": 1}, posting=posting)
+    assert decision.evidence["planned"] == {"youtube": 3, "tiktok": 1}
+
+
+def test_a_plan_says_truly_why_there_are_no_more_pieces() -> None:
+    ranked = scarce(ranking(), {"niche-0": 1})
+    decision = plan(ranked, accounts=[NICHE], slate={"youtube": 3})
+    assert bounds(decision)["products"] == (
+        "1 of 3 pieces, up to $0.60 less: the catalogue has 16 usable products in 4 niches; no account of youtube with "
+        "a free slot takes niche-1 and niche-2 and niche-3."
+    )
+    full = plan(ranking(), accounts=[NICHE], slate={"youtube": 4})
+    assert "of niche-0 the day has its 2 of 4 pieces" in bounds(full)["products"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_an_account_more_never_makes_a_piece_less(data: st.DataObject) -> None:
+    names = [f"niche-{number}" for number in range(4)]
+    ranked = scarce(RANKED, {niche: data.draw(st.integers(0, 3), label=niche) for niche in names})
+    account = st.builds(
+        lambda platform, niche: {"platform": platform, "niche": niche, "status": "active"},
+        st.sampled_from(["youtube", "tiktok"]),
+        st.sampled_from([None, *names]),
+    )
+    drawn = data.draw(st.lists(account, min_size=2, max_size=5))
+    accounts = [each | {"account_id": f"{each['platform']}:{number}"} for number, each in enumerate(drawn)]
+    added = data.draw(st.integers(0, len(accounts) - 1))
+    common: dict[str, Any] = {
+        "slate": {"youtube": data.draw(st.integers(1, 8)), "tiktok": data.draw(st.integers(0, 5))},
+        "posting": {name: replace(POLICY.posting(name), limit=data.draw(st.integers(1, 5))) for name in PLATFORMS},
+    }
+    fewer = plan(ranked, accounts=accounts[:added] + accounts[added + 1 :], **common).pieces
+    more = plan(ranked, accounts=accounts, **common).pieces
+    assert len(more) >= len(fewer)
+    assert more["product_id"].is_unique
+    bound_to = {each["account_id"]: each["niche"] for each in accounts}
+    assert all(bound_to[row.account_id] in (None, row.niche) for row in more.itertuples())
+    assert not more.duplicated(["account_id", "slot_at"]).any()
 
 
 def test_niche_weights_of_the_strategy_change_the_choice() -> None:
