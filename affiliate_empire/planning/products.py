@@ -3,7 +3,8 @@
 Every account fills its turns with the best products that it takes, those that are bound to a niche first: another
 account may take other products, they may not. What a bound account cannot fill goes to free slots of its platform's
 other bound accounts, and what is left then to those of accounts that take any niche, after their own turns: their best
-hours stay with their best products. So an account more never makes a piece less.
+hours stay with their best products. A piece that would be lost for a product that another piece has takes it where that
+piece can be about another one. So an account more never makes a piece less.
 """
 
 from __future__ import annotations
@@ -122,6 +123,33 @@ class _Dealing:
                 unserved.append(demand)
         return unserved
 
+    def squeeze_in(self, platform: str, offers: Sequence[Demand], tried: set[str]) -> bool:
+        """Make one more piece of a platform in a free slot, if need be of a product whose piece can be about another.
+
+        Args:
+            offers: every slot that an account offers.
+            tried: products that were asked for already.
+        """
+        taken = {demand for demand, _ in self.chosen}
+        free = {
+            offer.account_id: offer for offer in reversed(offers) if offer.platform == platform and offer not in taken
+        }
+        places = [free[account_id] for account_id in sorted(free)]
+        if any(self.serve(place) for place in places):
+            return True
+        for place in places:
+            for number, (holder, product) in enumerate(self.chosen):
+                fits = place.account_niche in (None, product["niche"])
+                as_dear = holder.kind == place.kind or product["niche"] not in self.shelf.money
+                if product["product_id"] in tried or not (fits and as_dear):
+                    continue
+                tried.add(product["product_id"])
+                self.chosen[number] = (place, product)
+                if self.squeeze_in(holder.platform, offers, tried):
+                    return True
+                self.chosen[number] = (holder, product)
+        return False
+
 
 def choose_products(
     demands: Sequence[Demand],
@@ -167,6 +195,7 @@ def choose_products(
     taken_over, lost = _taken_over(unserved, others, free_of_others)
     dealing.to_serve -= len(lost)
     lost += dealing.serve_own([*others, *taken_over])
+    lost = [demand for demand in lost if not dealing.squeeze_in(demand.platform, offers, set())]
     dealing.bounds += [
         *_of_bound_accounts(bound_ones, dealing.chosen),
         *_of_tests(on_test, dealing.shelf),

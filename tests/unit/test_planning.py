@@ -322,6 +322,18 @@ def test_a_product_that_only_one_account_may_use_is_left_to_it() -> None:
     assert decision.evidence["planned"] == {"youtube": 3, "tiktok": 1}
 
 
+def test_a_product_goes_where_nothing_else_would_do() -> None:
+    """Two accounts are bound to a niche with one product: only the other one's platform has another account."""
+    ranked = scarce(ranking(), {"niche-0": 1})
+    tiktok = [
+        NICHE | {"account_id": "tiktok:a", "platform": "tiktok"},
+        NICHE | {"account_id": "tiktok:b", "platform": "tiktok", "niche": None},
+    ]
+    posting = {name: POLICY.posting(name) for name in PLATFORMS}
+    decision = plan(ranked, accounts=[NICHE, *tiktok], slate={"youtube": 1, "tiktok": 2}, posting=posting)
+    assert decision.evidence["planned"] == {"youtube": 1, "tiktok": 2}
+
+
 def test_a_plan_says_truly_why_there_are_no_more_pieces() -> None:
     ranked = scarce(ranking(), {"niche-0": 1})
     decision = plan(ranked, accounts=[NICHE], slate={"youtube": 3})
