@@ -17,7 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import Quota, QuotaRefused, State
-from affiliate_empire.effects.quotas import refusal
+from affiliate_empire.effects.quotas import load_window, refusal
+from affiliate_empire.kernel.windows import frees_at
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, AccountLimit, Artifact, Effect, Piece, QuotaUse
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about
@@ -65,13 +66,23 @@ def refused_by(session: Session, piece: Piece, now: datetime, *, policy: Policy)
     if len(waiting) == 1:
         return None
 
-    def fits(at: datetime, given: Sequence[datetime]) -> bool:
-        then = replace(quota, at=at, asked_at=max(now, at - rule.lead))
-        return refusal(session, piece.account_id, then, given, own=own) is None
+    uses, said = load_window(session, piece.account_id, replace(quota, at=now), own=own)
 
-    going = [each.piece_id for each in with_room(waiting, now, fits=fits)]
-    if piece.piece_id in going:
-        return None
+    def room_from(at: datetime, beside: Sequence[datetime]) -> datetime:
+        return frees_at([*uses, *beside], at, quota.limit, quota.window, said)
+
+    going = with_room(waiting, now, tolerance=rule.tolerance, room_from=room_from)
+    goes_at = going.get(piece.piece_id)
+    if goes_at is not None:
+        if goes_at <= quota.at:
+            return None
+        return QuotaRefused(
+            f"{piece.account_id} has room for {piece.piece_id} at {goes_at:%Y-%m-%d %H:%M} UTC, after those whose "
+            "slots are earlier.",
+            quota=quota.name,
+            account_id=piece.account_id,
+            frees_at=goes_at,
+        )
     last = piece.slot_at + rule.tolerance
     return QuotaRefused(
         f"{piece.account_id} has room for {len(going)} more of its {len(waiting)} pieces of {piece.day}, and "

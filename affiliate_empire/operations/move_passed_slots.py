@@ -18,6 +18,7 @@ from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Piece, Publication
 from affiliate_empire.operations.account_limits import limits_in_force, live_limits, waiting_of
+from affiliate_empire.operations.account_posts import AccountPosts, load_posts
 from affiliate_empire.operations.approvals import APPROVED, REQUIRED, asked_about
 from affiliate_empire.operations.publish_piece import BEGUN, last_moment, live_key, restored_at, was_refused
 from affiliate_empire.planning import LiveLimit, choose_slots
@@ -76,7 +77,8 @@ def _move(
     live: Mapping[str, list[LiveLimit]],
 ) -> list[str]:
     rule = policy.posting(account.platform)
-    taken = _taken(session, account.account_id, now - rule.window, [piece.piece_id for piece in missed])
+    known = load_posts(session, now - rule.window, besides=[piece.piece_id for piece in missed])
+    posts = known.get(account.account_id, AccountPosts())
     ready, over = _ready(session, account, missed), _over(session, missed)
     by_id = {piece.piece_id: piece for piece in missed}
     order = [by_id[each.piece_id] for each in in_order([waiting_of(piece) for piece in missed], now)]
@@ -91,7 +93,8 @@ def _move(
                 day=piece.day,
                 calendar=calendar,
                 wanted=len(rule.slots),
-                past=taken,
+                past=list(posts.past.values()),
+                ahead=list(posts.ahead.values()),
                 not_before=now,
                 live=live.get(account.account_id, ()),
             ).slots
@@ -99,28 +102,13 @@ def _move(
             piece.planned_slot_at = piece.planned_slot_at or piece.slot_at
             piece.slot_at = min(free)
             piece.reason = f"{was}: moved to {_local(piece.slot_at, calendar)}"
-            taken.append(piece.slot_at)
+            posts.ahead[piece.piece_id] = piece.slot_at
         else:
             why = over.get(piece.piece_id) or f"no free slot is left before {_local(closes, calendar)}"
             piece.status, piece.reason = "expired", f"{was}, and {why}"
         session.flush()
         said.append(f"{piece.piece_id}: {piece.reason}.")
     return said
-
-
-def _taken(session: Session, account_id: str, since: datetime, missed: list[str]) -> list[datetime]:
-    """When the account posted, and when it will post."""
-    posted = select(Publication.piece_id, Publication.published_at).where(
-        Publication.account_id == account_id, Publication.published_at > since
-    )
-    rows = {str(row.piece_id): row.published_at for row in session.execute(posted)}
-    planned = select(Piece.slot_at).where(
-        Piece.account_id == account_id,
-        Piece.status == "planned",
-        Piece.slot_at > since,
-        Piece.piece_id.not_in([*missed, *rows]),
-    )
-    return [*rows.values(), *session.scalars(planned)]
 
 
 def _ready(session: Session, account: Account, pieces: list[Piece]) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -30,11 +30,11 @@ from affiliate_empire.ledger.tables import (
     Plan,
     Product,
     PromptVersion,
-    Publication,
     Strategy,
 )
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.account_limits import limits_in_force, live_limits
+from affiliate_empire.operations.account_posts import AccountPosts, load_posts
 from affiliate_empire.operations.outcomes import product_name
 from affiliate_empire.operations.snapshots import keep_snapshot
 from affiliate_empire.operations.sync_trends import load_niches_on_test
@@ -179,9 +179,14 @@ def decide(
         kind: piece_cost(kind, policy=policy, on=day, clips=clips, clip_providers=clip_providers)
         for kind in sorted(kinds)
     }
-    past = _past_posts(session, day, calendar)
+    opens, _ = calendar.posting_window(day)
+    posting = {platform: policy.posting(platform) for platform in slate}
+    longest = max((rule.window for rule in posting.values()), default=timedelta(0))
+    posts = load_posts(session, opens - longest)
     for piece in standing:
-        past[piece.account_id] = sorted({*past.get(piece.account_id, []), piece.slot_at})
+        known = posts.setdefault(piece.account_id, AccountPosts())
+        # New slots stand apart from the slots of the day, not from the minutes by which its posts were late.
+        (known.past if piece.piece_id in known.past else known.ahead)[piece.piece_id] = piece.slot_at
     revision = 1 + int(session.scalar(select(func.coalesce(func.max(Plan.revision), 0)).where(Plan.day == day)) or 0)
     strategy = strategy_in_force(session, calendar.midnight(day))
     decision = plan_day(
@@ -192,9 +197,10 @@ def decide(
             slate=slate,
             room=room,
             costs=costs,
-            posting={platform: policy.posting(platform) for platform in slate},
+            posting=posting,
             prompts=_prompts(session, kinds),
-            past_posts=past,
+            past_posts={account_id: list(each.past.values()) for account_id, each in posts.items()},
+            ahead={account_id: list(each.ahead.values()) for account_id, each in posts.items()},
             live=live_limits(limits_in_force(session, now)),
             closed=closed or {},
             not_before=not_before,
@@ -292,18 +298,6 @@ def money_left(session: Session, day: date, caps: Caps) -> Room:
                 f"the niches are {', '.join(sorted(known)) or 'none yet'}."
             )
     return room(session, day, caps)
-
-
-def _past_posts(session: Session, day: date, calendar: BusinessCalendar) -> dict[str, list[datetime]]:
-    """When each account posts or posted outside this day: earlier pieces' slots, and what is public already."""
-    opens, closes = calendar.posting_window(day)
-    past: dict[str, list[datetime]] = {}
-    slots = select(Piece.account_id, Piece.slot_at).where(Piece.day != day, Piece.status == "planned")
-    posted = select(Publication.account_id, Publication.published_at).where(Publication.day != day)
-    for query, column in ((slots, Piece.slot_at), (posted, Publication.published_at)):
-        for account_id, instant in session.execute(query.where(column >= opens - (closes - opens), column < closes)):
-            past.setdefault(account_id, []).append(instant)
-    return {account_id: sorted(set(instants)) for account_id, instants in past.items()}
 
 
 def _facts(session: Session, decision: PlanDecision, policy: Policy) -> dict[str, dict[str, str]]:

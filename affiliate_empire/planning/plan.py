@@ -5,9 +5,11 @@ In this order, each bound saying by how much it cut:
 1. **Slots**: as many as the slate asks of each platform and its accounts' posting rules allow, best hours first.
 2. **Money**: pieces are kept while their upper bounds fit what the caps of day, month and vendors have left, each
    platform's share of the slate shrinking alike; a niche with a cap gets no product beyond it.
-3. **Products**: down the ranking (score × the strategy's niche weight), a product (and a name) once a day, at most half
-   of the day in one niche; where the catalogue has too few niches for that, an even share of those there are. A niche
-   on test gets at least one piece of a day that is large enough, in its last slots if the ranking gives it none.
+3. **Products** (``planning.products``): down the ranking (score × the strategy's niche weight), a product (and a name)
+   once a day, at most half of the day in one niche; where the catalogue has too few niches for that, an even share of
+   those there are. Accounts bound to a niche are served first; what they cannot fill goes to others of their platform.
+   A niche on test gets at least one piece of a day that is large enough, in its last slots if the ranking gives it
+   none.
 4. **Prompt versions**: drawn by systematic sampling, so that the day's mix is as close to the weights as whole pieces
    allow while each slot's probability is exactly the recorded propensity.
 
@@ -19,7 +21,6 @@ of seed, day and revision.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -33,6 +34,7 @@ from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.planning.costs import PieceCost
 from affiliate_empire.planning.frames import PIECE_COLUMNS, PlannedPieces
+from affiliate_empire.planning.products import Demand, bound, choose_products
 from affiliate_empire.planning.slots import LiveLimit, choose_slots
 from affiliate_empire.policy import PostingRule
 
@@ -48,7 +50,8 @@ class DayCaps:
         room: what the caps on money have left.
         costs: what a piece costs, by kind.
         posting: posting rule by platform.
-        past_posts: instants at which an account posts or posted outside this plan, by account.
+        past_posts: instants at which an account posted, by account.
+        ahead: slots in which an account will post already outside this plan, by account.
         live: what a platform said of an account, by account; it only lowers the posting rule.
         prompts: active prompt versions, by kind.
         closed: platforms that cannot be posted on, with the reason.
@@ -64,6 +67,7 @@ class DayCaps:
     posting: Mapping[str, PostingRule]
     prompts: Mapping[str, Sequence[str]]
     past_posts: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
+    ahead: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     live: Mapping[str, Sequence[LiveLimit]] = field(default_factory=dict)
     closed: Mapping[str, str] = field(default_factory=dict)
     not_before: datetime | None = None
@@ -78,15 +82,6 @@ class PlanDecision:
 
     pieces: pd.DataFrame
     evidence: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Demand:
-    kind: str
-    platform: str
-    account_id: str
-    account_niche: str | None
-    slot_at: datetime
 
 
 def plan_day(
@@ -114,15 +109,26 @@ def plan_day(
         revision: counts re-plans of the day.
     """
     bounds: list[dict[str, Any]] = []
-    demands = _within_money(_demands(accounts, caps, day, calendar, bounds), caps, bounds)
+    asked, offers = _demands(accounts, caps, day, calendar, bounds)
+    demands = _within_money(asked, caps, bounds)
     on_test = list(caps.on_test) if len(demands) >= caps.tested_from else []
     if caps.on_test and not on_test:
         sentence = (
             f"No piece is sure for {' and '.join(caps.on_test)}, on test this week: the day has {len(demands)} pieces, "
             f"and tests begin at {caps.tested_from}."
         )
-        bounds.append(_bound("test", "all", len(caps.on_test), 0, sentence))
-    chosen = _with_products(demands, ranked, strategy.get("niche_weights", {}), on_test, caps, bounds)
+        bounds.append(bound("test", "all", len(caps.on_test), 0, sentence))
+    chosen, told = choose_products(
+        demands,
+        offers,
+        ranked,
+        niche_weights=strategy.get("niche_weights", {}),
+        costs=caps.costs,
+        niche_micros=caps.room.niche_micros,
+        on_test=on_test,
+        standing=caps.standing,
+    )
+    bounds += told
     rows: list[dict[str, Any]] = []
     probabilities: dict[str, dict[str, float]] = {}
     for kind in dict.fromkeys(demand.kind for demand, _ in chosen):
@@ -177,16 +183,21 @@ def _demands(
     day: date,
     calendar: BusinessCalendar,
     bounds: list[dict[str, Any]],
-) -> list[_Demand]:
-    """Slots for the slate, best hours first, a platform's accounts taking turns; the platforms interleaved evenly."""
-    demands: list[tuple[float, _Demand]] = []
+) -> tuple[list[Demand], list[Demand]]:
+    """Slots for the slate, best hours first, a platform's accounts taking turns; the platforms interleaved evenly.
+
+    Returns:
+        A demand for each piece, and everything that the accounts offer, these demands among it.
+    """
+    demands: list[tuple[float, Demand]] = []
+    offered: list[Demand] = []
     for platform, asked in caps.slate.items():
         if asked and platform in caps.closed:
             reason = f"0 of {asked} on {platform}: {caps.closed[platform]}."
-            bounds.append(_bound("closed", platform, asked, 0, reason))
+            bounds.append(bound("closed", platform, asked, 0, reason))
             continue
         mine = [account for account in accounts if account["platform"] == platform and account["status"] == "active"]
-        offers: list[list[_Demand]] = []
+        offers: list[list[Demand]] = []
         why, said = "" if mine else "account", ""
         for account in sorted(mine, key=lambda a: str(a["account_id"])):
             choice = choose_slots(
@@ -195,14 +206,16 @@ def _demands(
                 calendar=calendar,
                 wanted=asked,
                 past=caps.past_posts.get(account["account_id"], ()),
+                ahead=caps.ahead.get(account["account_id"], ()),
                 not_before=caps.not_before,
                 live=caps.live.get(account["account_id"], ()),
             )
             why, said = why or choice.bound, said or choice.said
             kind = PLATFORM_KINDS[platform]
             offers.append(
-                [_Demand(kind, platform, account["account_id"], account["niche"], slot) for slot in choice.slots]
+                [Demand(kind, platform, account["account_id"], account["niche"], slot) for slot in choice.slots]
             )
+        offered += [demand for offer in offers for demand in offer]
         turns = [offer[turn] for turn in range(asked) for offer in offers if turn < len(offer)][:asked]
         if len(turns) < asked:
             sentence = {
@@ -215,10 +228,10 @@ def _demands(
                 "slots": "the platform has no more preferred hours",
             }[why]
             bounds.append(
-                _bound(why, platform, asked, len(turns), f"{len(turns)} of {asked} on {platform}: {sentence}.")
+                bound(why, platform, asked, len(turns), f"{len(turns)} of {asked} on {platform}: {sentence}.")
             )
         demands += [((turn + 0.5) / asked, demand) for turn, demand in enumerate(turns)]
-    return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])]
+    return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])], offered
 
 
 def fitting(kinds: Sequence[str], costs: Mapping[str, PieceCost], room: Room) -> tuple[list[bool], list[str]]:
@@ -240,7 +253,7 @@ def fitting(kinds: Sequence[str], costs: Mapping[str, PieceCost], room: Room) ->
     return kept, [f"{name} has {dollars(had[name])} left" for name in full]
 
 
-def _within_money(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[_Demand]:
+def _within_money(demands: list[Demand], caps: DayCaps, bounds: list[dict[str, Any]]) -> list[Demand]:
     """The pieces whose upper bounds fit together; says how much the plan shrank, in pieces and dollars."""
     fits, full = fitting([demand.kind for demand in demands], caps.costs, caps.room)
     kept = [demand for demand, keeps in zip(demands, fits, strict=True) if keeps]
@@ -252,108 +265,15 @@ def _within_money(demands: list[_Demand], caps: DayCaps, bounds: list[dict[str, 
         f"{dollars(all_of_it)} and those planned {dollars(planned)}, {dollars(all_of_it - planned)} less; "
         f"{' and '.join(full)}."
     )
-    bounds.append(_bound("budget", "all", len(demands), len(kept), sentence))
+    bounds.append(bound("budget", "all", len(demands), len(kept), sentence))
     for platform in dict.fromkeys(demand.platform for demand in demands):
         asked = sum(demand.platform == platform for demand in demands)
         allowed = sum(demand.platform == platform for demand in kept)
         if allowed < asked:
             each = caps.costs[PLATFORM_KINDS[platform]].max_micros
             sentence = f"{allowed} of {asked} on {platform}: each may cost up to {dollars(each)}."
-            bounds.append(_bound("budget", platform, asked, allowed, sentence))
+            bounds.append(bound("budget", platform, asked, allowed, sentence))
     return kept
-
-
-def _with_products(
-    demands: list[_Demand],
-    ranked: pd.DataFrame,
-    niche_weights: Mapping[str, float],
-    on_test: Sequence[str],
-    caps: DayCaps,
-    bounds: list[dict[str, Any]],
-) -> list[tuple[_Demand, dict[str, Any]]]:
-    eligible = ranked[ranked["eligible"]]
-    factors = [float(niche_weights.get(niche, 1.0)) for niche in eligible["niche"]]
-    weighted = eligible.assign(weighted=eligible["score"].to_numpy() * factors).sort_values(
-        ["weighted", "product_id"], ascending=[False, True]
-    )
-    candidates = weighted[["product_id", "niche", "title", "weighted"]].to_dict("records")
-    standing = caps.standing
-    total = len(demands) + len(standing)
-    niches = int(weighted["niche"].nunique())
-    half = max(1, total // 2)
-    cap = max(half, -(-total // niches)) if niches else half
-    if cap > half:
-        sentence = f"Up to {cap} of {total} pieces in one niche instead of {half}: only {niches} niches can be used."
-        bounds.append(_bound("niche share", "all", half, cap, sentence))
-    used: set[str] = set()
-    money = dict(caps.room.niche_micros)
-    without_money: dict[str, None] = {}
-    in_niche: dict[str, int] = dict(Counter(standing))
-    passed_over = 0
-    chosen: list[tuple[_Demand, dict[str, Any]]] = []
-
-    def best_of(demand: _Demand, only: Sequence[str] = ()) -> dict[str, Any] | None:
-        nonlocal passed_over
-        for product in candidates:
-            niche, name = str(product["niche"]), str(product["title"]).casefold()
-            # Two offers under one name are the same thing to a viewer.
-            if product["product_id"] in used or name in used or demand.account_niche not in (None, niche):
-                continue
-            if only and niche not in only:
-                continue
-            if niche in money and caps.costs[demand.kind].max_micros > money[niche]:
-                without_money[niche] = None
-                continue
-            if in_niche.get(niche, 0) >= cap:
-                passed_over += 1
-                continue
-            return {str(name): value for name, value in product.items()}
-        return None
-
-    for number, demand in enumerate(demands, start=len(standing)):
-        owed = [niche for niche in on_test if niche not in in_niche]
-        product = best_of(demand, owed) if len(owed) >= total - number else None
-        if product is not None:
-            sentence = f"A piece goes to {product['niche']}, on test this week, before better-ranked products."
-            bounds.append(_bound("test", demand.platform, 1, 1, sentence))
-        else:
-            product = best_of(demand)
-        if product is not None:
-            used |= {str(product["product_id"]), str(product["title"]).casefold()}
-            in_niche[product["niche"]] = in_niche.get(product["niche"], 0) + 1
-            if product["niche"] in money:
-                money[product["niche"]] -= caps.costs[demand.kind].max_micros
-            chosen.append((demand, product))
-    for niche in on_test:
-        if niche not in in_niche:
-            sentence = f"No piece for {niche}, on test this week: no usable product of it fits an account that posts."
-            bounds.append(_bound("test", "all", 1, 0, sentence))
-    if passed_over:
-        full = " and ".join(sorted(niche for niche, count in in_niche.items() if count >= cap))
-        sentence = f"Better-ranked products of {full} were passed over: a niche gets at most {cap} of {total} pieces."
-        bounds.append(_bound("niche share", "all", total, cap, sentence))
-    for niche in without_money:
-        made = sum(product["niche"] == niche for _, product in chosen)
-        sentence = (
-            f"{made} pieces of {niche}, and better-ranked products of it were passed over: the niche's cap has "
-            f"{dollars(caps.room.niche_micros[niche])} left for the day."
-        )
-        bounds.append(_bound("niche budget", "all", len(demands), made, sentence))
-    if len(chosen) < len(demands):
-        lost = sum(caps.costs[demand.kind].max_micros for demand in demands) - sum(
-            caps.costs[demand.kind].max_micros for demand, _ in chosen
-        )
-        sentence = (
-            f"{len(chosen)} of {len(demands)} pieces, up to {dollars(lost)} less: the catalogue has {len(candidates)} "
-            f"usable products in {niches} niches"
-            + (f", and the caps of {' and '.join(without_money)} allow no more." if without_money else ".")
-        )
-        bounds.append(_bound("products", "all", len(demands), len(chosen), sentence))
-    return chosen
-
-
-def _bound(cap: str, platform: str, asked: int, allowed: int, sentence: str) -> dict[str, Any]:
-    return {"cap": cap, "platform": platform, "asked": asked, "allowed": allowed, "reason": sentence}
 
 
 def _cells(versions: Sequence[str], weights: Mapping[str, float], share: float) -> list[tuple[str, str, float]]:

@@ -1,8 +1,8 @@
 """Publishing slots: when an account may post on a day.
 
 Pure arithmetic over the platform's preferred hours, the day's posting window, the spacing between two posts and the
-rolling window of past ones, all from ``policy``. It neither posts nor enforces: the claim of a post checks the quota
-again.
+rolling window of past ones (``kernel.windows``), all from ``policy``. It neither posts nor enforces: the claim of a
+post checks the quota again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.windows import frees_at, going_out
 from affiliate_empire.policy import PostingRule
+
+# What a post is not planned to wait of its tolerance: the sensor looks every five minutes, and a run takes its time.
+_MARGIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,22 @@ def choose_slots(
     calendar: BusinessCalendar,
     wanted: int,
     past: Sequence[datetime] = (),
+    ahead: Sequence[datetime] = (),
     not_before: datetime | None = None,
     live: Sequence[LiveLimit] = (),
 ) -> SlotChoice:
     """The best free slots of an account on a day.
+
+    A post whose window is full at its slot waits for room within the platform's tolerance, as the claim lets it: the
+    day before, the post of the same hour went out some minutes after its slot.
 
     Args:
         rule: the platform's posting rule.
         day: a business day; its posting window runs from 06:00 to 06:00.
         calendar: gives the window and local times.
         wanted: how many are asked for.
-        past: instants at which the account posted or will post already.
+        past: instants at which the account posted.
+        ahead: slots in which it will post already.
         not_before: slots before this instant are gone (a plan made inside its own posting window).
         live: what the platform said of the account; it only lowers the rule.
     """
@@ -72,18 +81,20 @@ def choose_slots(
             break
         # A slot before the window's opening hour belongs to the night after the day.
         slot = calendar.at(day if local >= calendar.window_opens else day + timedelta(days=1), local)
-        taken = [*past, *chosen]
+        waiting = [*ahead, *chosen]
         if not opens <= slot < closes:
             continue
         if not_before is not None and slot < not_before:
             bounds.append("passed")
-        elif any(abs(slot - other) < rule.spacing for other in taken):
+        elif any(abs(slot - other) < rule.spacing for other in (*past, *waiting)):
             bounds.append("spacing")
-        elif _fullest_window([*taken, slot], rule.window) > rule.limit:
+        elif not _goes_out(slot, waiting, past, rule, ()):
             bounds.append("quota")
-        elif lowered := _lowered(live, slot, taken, rule):
+        elif not _goes_out(slot, waiting, past, rule, live):
             bounds.append("live")
-            said = said or lowered
+            said = said or next(
+                (each.reason for each in live if not _goes_out(slot, waiting, past, rule, [each])), live[0].reason
+            )
         else:
             chosen.append(slot)
     if len(chosen) == wanted:
@@ -92,17 +103,22 @@ def choose_slots(
     return SlotChoice(tuple(chosen), bound, said if bound == "live" else "")
 
 
-def _lowered(live: Sequence[LiveLimit], slot: datetime, taken: Sequence[datetime], rule: PostingRule) -> str:
-    """The platform's word that leaves no room for a slot; empty when there is room."""
-    in_force = [limit for limit in live if slot < limit.holds_until]
-    unseen = [limit.observed_at for limit in in_force for _ in range(limit.unseen)]
-    fullest = _fullest_window([*taken, *unseen, slot], rule.window)
-    for limit in in_force:
-        if fullest > (rule.limit if limit.posts is None else min(rule.limit, limit.posts)):
-            return limit.reason
-    return ""
+def _goes_out(
+    slot: datetime,
+    waiting: Sequence[datetime],
+    past: Sequence[datetime],
+    rule: PostingRule,
+    live: Sequence[LiveLimit],
+) -> bool:
+    """Whether a post in a slot goes out in time, and so do all those that would without it."""
 
+    def room_from(at: datetime, beside: Sequence[datetime]) -> datetime:
+        return frees_at([*past, *beside], at, rule.limit, rule.window, live)
 
-def _fullest_window(posts: Sequence[datetime], window: timedelta) -> int:
-    """The most posts that any rolling window holds; a window that ends at a post is enough to look at."""
-    return max(sum(end - window < post <= end for post in posts) for end in posts)
+    patience = max(rule.tolerance - _MARGIN, timedelta.resolution)
+    without, together = (
+        going_out([(each, each + patience) for each in slots], room_from) for slots in (waiting, [*waiting, slot])
+    )
+    return together[-1] is not None and all(
+        after is not None for before, after in zip(without, together, strict=False) if before is not None
+    )

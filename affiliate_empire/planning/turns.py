@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from affiliate_empire.kernel.windows import going_out
+
 # After each such wait a piece goes before all that wait less, whatever they should earn.
 PATIENCE = timedelta(hours=6)
 
@@ -38,20 +40,28 @@ def in_order(waiting: Sequence[Waiting], now: datetime) -> list[Waiting]:
 
 
 def with_room(
-    waiting: Sequence[Waiting], now: datetime, *, fits: Callable[[datetime, Sequence[datetime]], bool]
-) -> list[Waiting]:
-    """The pieces that go out at their slots as things stand, in the order of their turns.
+    waiting: Sequence[Waiting],
+    now: datetime,
+    *,
+    tolerance: timedelta,
+    room_from: Callable[[datetime, Sequence[datetime]], datetime],
+) -> dict[str, datetime]:
+    """When pieces go out as things stand, by id, in the order of their turns; those that find no room are not in it.
+
+    A piece waits at its slot for room as long as it may; one whose turn comes later never costs another its room.
 
     Args:
         waiting: one account's pieces.
         now: business time; nothing goes out before it, nor before its slot.
-        fits: whether one more post fits at an instant beside those already given.
+        tolerance: how long after its slot a piece may go out.
+        room_from: from an instant on, and beside posts that are to come, the first moment with room for one more.
     """
-    chosen: list[Waiting] = []
-    given: list[datetime] = []
+    chosen: dict[str, tuple[datetime, datetime]] = {}
+    out: dict[str, datetime] = {}
     for piece in in_order(waiting, now):
-        at = max(piece.slot_at, now)
-        if fits(at, given):
-            chosen.append(piece)
-            given.append(at)
-    return chosen
+        trial = chosen | {piece.piece_id: (max(piece.slot_at, now), piece.slot_at + tolerance)}
+        moments = going_out(list(trial.values()), room_from)
+        going = {name: at for name, at in zip(trial, moments, strict=True) if at is not None}
+        if len(going) == len(trial):
+            chosen, out = trial, going
+    return out

@@ -13,13 +13,14 @@ from sqlalchemy import select
 from affiliate_empire.effects import QuotaRefused, State
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, AccountLimit, Effect, QuotaUse
+from affiliate_empire.ledger.tables import Account, AccountLimit, Effect, Piece, QuotaUse
 from affiliate_empire.operations.account_limits import SeenLimit, keep_refusal, keep_seen
 from affiliate_empire.operations.find_due_posts import find_due_posts
+from affiliate_empire.operations.move_passed_slots import move_passed_slots
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS
 from affiliate_empire.vendors.errors import QuotaExhausted
-from tests.factories.publishing import SLOT, Business, add_video, after, open_business
+from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
 POLICY = load_policy()
@@ -183,3 +184,37 @@ def test_how_long_a_creators_videos_may_be_is_kept(world: RunningWorld, business
     assert (limit.signal, limit.posts, limit.longest_seconds) == ("creator_info", None, 600)
     with business.ledger.begin() as session:
         assert [effect.state for effect in session.scalars(select(Effect))] == [State.SETTLED]
+
+
+@pytest.mark.parametrize("poorest", [0, 5])
+def test_a_full_account_posts_as_many_as_yesterday_each_as_soon_as_the_window_has_room(
+    world: RunningWorld, business: Business, poorest: int
+) -> None:
+    """Its last ten posts went out three minutes after their slots; whatever a piece should earn, it waits so long."""
+    rule, day = POLICY.posting("blog"), DAY + timedelta(days=1)
+    slots = sorted(BusinessCalendar().at(day, local) for local in rule.slots)
+    pieces = [add_post(business, piece_id=f"pc_{number:02}", slot_at=slot) for number, slot in enumerate(slots)]
+    with business.ledger.begin() as session:
+        for number, (name, slot) in enumerate(zip(pieces, slots, strict=True)):
+            piece = session.get_one(Piece, name)
+            piece.day, piece.expected_profit_micros = day, 0 if number == poorest else 1_000_000
+            effect = Effect(
+                effect_id=f"ef_{number}", key=f"post:before {number}", kind="at_most_once", vendor="blog",
+                operation="publish", fingerprint="f", state="settled", day=DAY, account_id="blog:gearlab",
+                cost_micros=0, epoch=1,
+            )  # fmt: skip
+            session.add(effect)
+            session.flush()
+            used = slot - rule.window + timedelta(minutes=3)
+            session.add(QuotaUse(effect_id=f"ef_{number}", quota=rule.quota, account_id="blog:gearlab", at=used))
+    for name, slot in zip(pieces, slots, strict=True):
+        for minutes, found in ((0, []), (3, [name])):
+            world.move_to(slot + timedelta(minutes=minutes))
+            assert move_passed_slots(
+                ledger=business.ledger, clock=business.clock, policy=POLICY, calendar=BusinessCalendar()
+            ) == []  # fmt: skip
+            assert due(business) == found
+        business.publish(name)
+    with business.ledger.begin() as session:
+        uses = session.scalars(select(QuotaUse.at).where(QuotaUse.at > slots[0])).all()
+    assert sorted(uses) == [slot + timedelta(minutes=3) for slot in slots]

@@ -15,7 +15,17 @@ from sqlalchemy import func, select
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Budget, Piece, Plan, PromptVersion, Snapshot, Strategy
+from affiliate_empire.ledger.tables import (
+    Account,
+    Budget,
+    Piece,
+    Plan,
+    PromptVersion,
+    Publication,
+    QuotaUse,
+    Snapshot,
+    Strategy,
+)
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.decide_strategy import decide_strategy
 from affiliate_empire.operations.export import (
@@ -32,12 +42,35 @@ from affiliate_empire.operations.record_plan import DayNeverPlanned, load_plan, 
 from affiliate_empire.operations.trace_lineage import render_trace, trace_conversion, trace_prompt
 from affiliate_empire.prompts import PromptTemplate, load_library
 from tests.factories.business_day import CALENDAR, CAPS, BusinessDay
-from tests.factories.catalog import DAY
+from tests.factories.catalog import DAY, assortment
 
 
 @pytest.fixture
 def business(ledger: Ledger, tmp_path: Path) -> BusinessDay:
     return BusinessDay(ledger, MediaStore(tmp_path / "media"))
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_full_day_follows_a_full_day_whose_posts_went_out_after_their_slots(
+    business: BusinessDay, used: bool
+) -> None:
+    """Ten posts are allowed in 24 hours, and each went out three minutes late; of old posts only that is known."""
+    prepare_ledger(ledger=business.ledger)
+    slate, lots = {"instagram": 10}, assortment(niches=8, each=10)
+    first = business.plan(business.offer(lots), slate=slate)
+    assert len(first) == 10
+    for piece_id in first["piece_id"]:
+        business.publish(piece_id)
+        with business.ledger.begin() as session:
+            publication = session.scalars(select(Publication).where(Publication.piece_id == piece_id)).one()
+            publication.published_at = late = publication.slot_at + timedelta(minutes=3)
+            if used:
+                account_id = publication.account_id
+                session.add(
+                    QuotaUse(effect_id=publication.effect_id, quota="instagram.posts", account_id=account_id, at=late)
+                )
+    tomorrow = replace(business, day=DAY + timedelta(days=1))
+    assert len(tomorrow.plan(tomorrow.offer(lots), slate=slate)) == 10
 
 
 def lived(business: BusinessDay) -> pd.DataFrame:

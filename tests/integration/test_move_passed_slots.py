@@ -14,7 +14,7 @@ from sqlalchemy import select
 from affiliate_empire.effects import State
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, AccountLimit, Artifact, Effect, Piece
+from affiliate_empire.ledger.tables import Account, AccountLimit, Artifact, Effect, Piece, Publication, QuotaUse
 from affiliate_empire.operations.errors import SlotPassed
 from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.operations.move_passed_slots import move_passed_slots
@@ -128,6 +128,39 @@ def test_what_its_platform_says_leaves_fewer_slots(business: Business) -> None:
         )  # fmt: skip
     move(business, at("17:00"))
     assert now_at(business, first, second) == ["18:00", "expired"]
+
+
+def test_a_full_yesterday_leaves_the_room_that_there_is(business: Business) -> None:
+    """Ten posts yesterday, and now its platform allows five: at 13:30 four of those ten are in the window still."""
+    with business.ledger.begin() as session:
+        session.add(
+            AccountLimit(
+                account_id="blog:gearlab", quota=RULE.quota, signal="test", posts=5, unseen=0, longest_seconds=None,
+                reason="five a day", observed_at=at("06:00"), holds_until=at("06:00") + RULE.window,
+            )
+        )  # fmt: skip
+    for local in RULE.slots:
+        posted_yesterday(business, CALENDAR.at(DAY - timedelta(days=1), local))
+    name = post(business, "12:00")
+    move(business, at("13:00"))
+    assert now_at(business, name) == ["13:30"]
+
+
+def posted_yesterday(business: Business, slot: datetime) -> None:
+    """A post that went out three minutes after its slot."""
+    name, late = add_post(business, piece_id=f"pc_{slot:%H%M}", slot_at=slot), slot + timedelta(minutes=3)
+    with business.ledger.begin() as session:
+        session.get_one(Piece, name).day = DAY - timedelta(days=1)
+        session.add(effect(name, State.SETTLED))
+        session.flush()
+        session.add(QuotaUse(effect_id=f"ef_{name}", quota=RULE.quota, account_id="blog:gearlab", at=late))
+        session.add(
+            Publication(
+                publication_id=f"pb_{name}", piece_id=name, account_id="blog:gearlab", platform="blog",
+                day=DAY - timedelta(days=1), effect_id=f"ef_{name}", remote_id=name, url="u", title="t",
+                description="d", disclosures={}, slot_at=slot, published_at=late,
+            )
+        )  # fmt: skip
 
 
 def effect(piece: str, state: State, **more: Any) -> Effect:

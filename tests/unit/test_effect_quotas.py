@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affiliate_empire.effects.budgets import resets_at
-from affiliate_empire.effects.quotas import earliest, fits
 from affiliate_empire.kernel.clock import BusinessCalendar
+from affiliate_empire.kernel.windows import fits, frees_at
+from affiliate_empire.planning import LiveLimit
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -40,7 +41,7 @@ def test_what_is_refused_would_overflow_and_fits_at_the_time_that_is_named(
             taken.append(use)
     if not fits(taken, at, limit, DAY):
         assert most_in_any_window([*taken, at], DAY) > limit
-    named = earliest(taken, at, limit, DAY)
+    named = frees_at(taken, at, limit, DAY)
     assert named >= at
     assert most_in_any_window([*taken, named], DAY) <= limit
 
@@ -48,8 +49,9 @@ def test_what_is_refused_would_overflow_and_fits_at_the_time_that_is_named(
 @given(asked=st.lists(hours, max_size=20), unseen=st.lists(hours, max_size=3), limit=st.integers(1, 4))
 def test_posts_that_nobody_here_made_count(asked: list[datetime], unseen: list[datetime], limit: int) -> None:
     taken: list[datetime] = []
+    said = [LiveLimit(None, 1, seen, START + 9 * DAY, "seen") for seen in unseen]
     for at in asked:
-        named = earliest(taken, at, limit, DAY, unseen)
+        named = frees_at(taken, at, limit, DAY, said)
         assert named >= at
         assert fits(taken, at, limit, DAY, unseen) is (named == at)
         if fits(taken, named, limit, DAY, unseen):

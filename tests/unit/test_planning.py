@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -190,6 +191,7 @@ def test_the_cap_of_a_niche_turns_the_plan_to_other_niches_and_says_so() -> None
 
 
 RANKED = ranking()
+PLATFORMS = ("youtube", "tiktok")
 
 
 @given(
@@ -288,6 +290,87 @@ def test_two_accounts_take_turns_at_the_best_hours() -> None:
     assert local(videos, "video") == [time(14), time(14), time(17), time(17)]
 
 
+NICHE = {"account_id": "youtube:niche", "platform": "youtube", "niche": "niche-0", "status": "active"}
+
+
+def scarce(ranked: pd.DataFrame, left: dict[str, int]) -> pd.DataFrame:
+    """The ranking with only so many usable products of some niches."""
+    number = ranked.sort_values("rank").groupby("niche").cumcount()
+    return ranked.assign(eligible=ranked["eligible"] & (number < ranked["niche"].map(left).fillna(len(ranked))))
+
+
+def test_what_a_niche_account_cannot_fill_goes_to_another_one() -> None:
+    ranked = scarce(ranking(), {"niche-0": 1})
+    alone = plan(ranked, accounts=ACCOUNTS[:1], slate={"youtube": 6})
+    decision = plan(ranked, accounts=[ACCOUNTS[0], NICHE], slate={"youtube": 6})
+    assert len(alone.pieces) == len(decision.pieces) == 6
+    made = decision.pieces.set_index("account_id")
+    assert made.loc[["youtube:niche"], "niche"].tolist() == ["niche-0"]
+    assert len(made.loc["youtube:gearlab"]) == 5
+    assert bounds(decision)["account niche"] == (
+        "youtube:niche got 1 of its 3 turns: it takes only niche-0, of which nothing more can be used."
+    )
+    assert "products" not in bounds(decision)
+
+
+def test_a_product_that_only_one_account_may_use_is_left_to_it() -> None:
+    best = str(ranking().sort_values("rank")["niche"].iloc[0])
+    ranked = scarce(ranking(), {best: 1})
+    tiktok = NICHE | {"account_id": "tiktok:niche", "platform": "tiktok", "niche": best}
+    posting = {name: POLICY.posting(name) for name in ("youtube", "tiktok")}
+    decision = plan(ranked, accounts=[ACCOUNTS[0], tiktok], slate={"youtube": 3, "tiktok": 1}, posting=posting)
+    assert decision.evidence["planned"] == {"youtube": 3, "tiktok": 1}
+
+
+def test_a_product_goes_where_nothing_else_would_do() -> None:
+    """Two accounts are bound to a niche with one product: only the other one's platform has another account."""
+    ranked = scarce(ranking(), {"niche-0": 1})
+    tiktok = [
+        NICHE | {"account_id": "tiktok:a", "platform": "tiktok"},
+        NICHE | {"account_id": "tiktok:b", "platform": "tiktok", "niche": None},
+    ]
+    posting = {name: POLICY.posting(name) for name in PLATFORMS}
+    decision = plan(ranked, accounts=[NICHE, *tiktok], slate={"youtube": 1, "tiktok": 2}, posting=posting)
+    assert decision.evidence["planned"] == {"youtube": 1, "tiktok": 2}
+
+
+def test_a_plan_says_truly_why_there_are_no_more_pieces() -> None:
+    ranked = scarce(ranking(), {"niche-0": 1})
+    decision = plan(ranked, accounts=[NICHE], slate={"youtube": 3})
+    assert bounds(decision)["products"] == (
+        "1 of 3 pieces, up to $0.60 less: the catalogue has 16 usable products in 4 niches; no account of youtube with "
+        "a free slot takes niche-1 and niche-2 and niche-3."
+    )
+    full = plan(ranking(), accounts=[NICHE], slate={"youtube": 4})
+    assert "of niche-0 the day has its 2 of 4 pieces" in bounds(full)["products"]
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data())
+def test_an_account_more_never_makes_a_piece_less(data: st.DataObject) -> None:
+    names = [f"niche-{number}" for number in range(4)]
+    ranked = scarce(RANKED, {niche: data.draw(st.integers(0, 3), label=niche) for niche in names})
+    account = st.builds(
+        lambda platform, niche: {"platform": platform, "niche": niche, "status": "active"},
+        st.sampled_from(["youtube", "tiktok"]),
+        st.sampled_from([None, *names]),
+    )
+    drawn = data.draw(st.lists(account, min_size=2, max_size=5))
+    accounts = [each | {"account_id": f"{each['platform']}:{number}"} for number, each in enumerate(drawn)]
+    added = data.draw(st.integers(0, len(accounts) - 1))
+    common: dict[str, Any] = {
+        "slate": {"youtube": data.draw(st.integers(1, 8)), "tiktok": data.draw(st.integers(0, 5))},
+        "posting": {name: replace(POLICY.posting(name), limit=data.draw(st.integers(1, 5))) for name in PLATFORMS},
+    }
+    fewer = plan(ranked, accounts=accounts[:added] + accounts[added + 1 :], **common).pieces
+    more = plan(ranked, accounts=accounts, **common).pieces
+    assert len(more) >= len(fewer)
+    assert more["product_id"].is_unique
+    bound_to = {each["account_id"]: each["niche"] for each in accounts}
+    assert all(bound_to[row.account_id] in (None, row.niche) for row in more.itertuples())
+    assert not more.duplicated(["account_id", "slot_at"]).any()
+
+
 def test_niche_weights_of_the_strategy_change_the_choice() -> None:
     heavy = STRATEGY | {"niche_weights": {"niche-0": 10.0}}
     assert Counter(plan(strategy=heavy).pieces["niche"])["niche-0"] == 2
@@ -349,8 +432,66 @@ def test_slots_never_break_window_spacing_or_quota(
     for slot in choice.slots:
         assert opens <= slot < closes
         assert all(other is slot or abs(other - slot) >= rule.spacing for other in everything)
-        window = [other for other in everything if slot - rule.window < other <= slot]
-        assert len(window) <= limit
+    out = outs(choice.slots, past, rule)
+    assert all(at < slot + rule.tolerance for slot, at in out.items())
+    for at in out.values():
+        assert sum(at - rule.window < other <= at for other in [*past, *out.values()]) <= limit
+
+
+def outs(slots: Sequence[datetime], past: Sequence[datetime], rule: PostingRule) -> dict[datetime, datetime]:
+    """When posts go out that are tried every minute from their slots on, until no window with them in it overflows."""
+    found: dict[datetime, datetime] = {}
+    for slot in sorted(slots):
+        for minute in range(24 * 60):
+            at = found[slot] = slot + timedelta(minutes=minute)
+            posts = [*past, *found.values()]
+            ends = [end for end in posts if at <= end < at + rule.window]
+            if all(sum(end - rule.window < post <= end for post in posts) <= rule.limit for end in ends):
+                break
+    return found
+
+
+@pytest.mark.parametrize(("platform", "wanted"), [("instagram", 10), ("youtube", 10), ("blog", 10), ("tiktok", 15)])
+def test_a_full_day_follows_a_full_day_whose_posts_went_out_after_their_slots(platform: str, wanted: int) -> None:
+    rule = POLICY.posting(platform)
+    past: list[datetime] = []
+    for number in range(5):
+        day = DAY + timedelta(days=number)
+        choice = choose_slots(rule, day=day, calendar=CALENDAR, wanted=wanted, past=past)
+        assert (len(choice.slots), choice.bound) == (wanted, "")
+        past += [at + timedelta(minutes=3) for at in outs(choice.slots, past, rule).values()]
+
+
+def test_a_slot_without_time_to_wait_for_its_room_is_not_planned() -> None:
+    """The posts of a full account come a little later every day; one that would miss its slot is not made."""
+    rule = POLICY.posting("instagram")
+    slots = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=10).slots
+    for minutes, planned in ((34, 10), (36, 9), (44, 9)):
+        past = [slot - rule.window + timedelta(minutes=minutes) for slot in slots]
+        choice = choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=10, past=past)
+        assert (len(choice.slots), choice.bound) == (planned, "" if planned == 10 else "quota")
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_windows_that_a_slot_is_not_in_are_not_its_business(said: bool) -> None:
+    """Ten posts yesterday, and since this morning five are allowed: by the owner, or by the platform."""
+    rule = POLICY.posting("instagram")
+    yesterday = choose_slots(rule, day=DAY - timedelta(days=1), calendar=CALENDAR, wanted=10).slots
+    word = [live(5, until=36)] if said else []
+    lowered = rule if said else replace(rule, limit=5)
+    choice = choose_slots(lowered, day=DAY, calendar=CALENDAR, wanted=10, past=yesterday, live=word)
+    assert sorted(slot.astimezone(CALENDAR.zone).hour for slot in choice.slots) == [1, 3, 19, 21, 23]
+    assert choice.bound == ("live" if said else "quota")
+
+
+def test_a_post_to_come_waits_for_its_room_as_the_new_one_does() -> None:
+    """It is in its slot, and goes out minutes later if the window asks for that: no reason to refuse another slot."""
+    rule = replace(POLICY.posting("instagram"), limit=2, slots=(time(9),))
+    nine, eleven = (CALENDAR.at(DAY, time(hour)) for hour in (9, 11))
+    past = [eleven - rule.window + timedelta(minutes=3)]
+    assert choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1, past=past, ahead=[eleven]).slots == (nine,)
+    missed = [eleven - rule.window + rule.tolerance]
+    assert choose_slots(rule, day=DAY, calendar=CALENDAR, wanted=1, past=missed, ahead=[eleven]).slots == ()
 
 
 def test_a_slot_after_midnight_belongs_to_the_evening_before() -> None:

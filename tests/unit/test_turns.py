@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affiliate_empire.effects.quotas import fits
+from affiliate_empire.kernel.windows import frees_at
 from affiliate_empire.planning.turns import PATIENCE, Waiting, in_order, with_room
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -63,12 +63,12 @@ def test_those_who_have_not_waited_go_by_what_they_should_earn() -> None:
 def test_room_goes_by_turns_and_passes_over_only_those_for_whom_there_is_none(
     pieces: list[Waiting], limit: int
 ) -> None:
-    def room(at: datetime, given: Sequence[datetime]) -> bool:
-        return fits(given, at, limit, DAY)
+    def room_from(at: datetime, beside: Sequence[datetime]) -> datetime:
+        return frees_at(beside, at, limit, DAY)
 
-    chosen = with_room(pieces, NOON, fits=room)
+    chosen = with_room(pieces, NOON, tolerance=timedelta(minutes=46), room_from=room_from)
     assert len(chosen) == min(len(pieces), limit)  # all their slots are in one window
-    assert ids(chosen) == ids(in_order(pieces, NOON))[:limit]
+    assert list(chosen) == ids(in_order(pieces, NOON))[:limit]
 
 
 def test_with_room_for_one_in_every_six_hours_nobody_waits_for_ever() -> None:
