@@ -125,8 +125,8 @@ def _made(session: Session, ids: Sequence[str], clips: int) -> dict[str, set[str
     names: dict[str, Counter[str]] = defaultdict(Counter)
     for piece_id, step in session.execute(select(Artifact.piece_id, Artifact.step).where(Artifact.piece_id.in_(ids))):
         names[piece_id][step] += 1
-    scripts = select(Artifact.piece_id, Artifact.content).where(Artifact.piece_id.in_(ids), Artifact.step == "script")
-    scenes = {piece_id: len(script.get("scenes", ())) for piece_id, script in session.execute(scripts)}
+    scripts = session.scalars(select(Artifact).where(Artifact.piece_id.in_(ids), Artifact.step == "script"))
+    scenes = {script.piece_id: len(script.content.get("scenes", ())) for script in scripts}
 
     def done(piece_id: str) -> set[str]:
         counted, number = names[piece_id], scenes.get(piece_id, 1)
