@@ -10,9 +10,11 @@ from affiliate_empire.content.frames import Artifacts, Texts
 from affiliate_empire.effects import Effects
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.artifacts import load_part
 from affiliate_empire.operations.audit_day import texts_looked_at, uncited_claims
 from affiliate_empire.operations.export_artifacts import footage
 from affiliate_empire.operations.export_prompt_version import export_prompt_version
+from affiliate_empire.operations.keep_room import Purse
 from affiliate_empire.operations.make_clips import make_clips
 from affiliate_empire.operations.make_post import make_post
 from affiliate_empire.operations.make_script import make_script
@@ -46,6 +48,12 @@ _RENDERS_AT_ONCE = 2
 def _writers(anthropic: AnthropicClient, openai: OpenAIClient) -> dict[str, DocumentWriter]:
     """Who can write, by vendor; policy/models.toml says whose model does."""
     return {"anthropic": anthropic, "openai": openai}
+
+
+def _purse(effects: Effects, policy: Policy, settings: Settings) -> Purse:
+    """What the pieces of a day may cost together."""
+    clips, providers = settings.clips_per_video, settings.clip_providers
+    return Purse(effects.ledger, effects.clock, effects.caps, policy, clips, providers)
 
 
 _PLAN = dg.AssetDep("content_plan")
@@ -90,6 +98,7 @@ def scripts(
     anthropic: dg.ResourceParam[AnthropicClient],
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
     """Video scripts with the product facts they cite. One row per video piece.
 
@@ -109,6 +118,7 @@ def scripts(
         step="script",
         ledger=ledger,
         at_once=_OPENAI_AT_ONCE,
+        purse=_purse(effects, policy, settings),
         describe=lambda frames: {"first_words": first_words(frames)},
     )
 
@@ -131,6 +141,7 @@ def blog_posts(
     anthropic: dg.ResourceParam[AnthropicClient],
     openai: dg.ResourceParam[OpenAIClient],
     policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
     """Blog posts with the product facts they cite. One row per post piece.
 
@@ -150,6 +161,7 @@ def blog_posts(
         step="post",
         ledger=ledger,
         at_once=_OPENAI_AT_ONCE,
+        purse=_purse(effects, policy, settings),
         describe=lambda frames: {"first_words": first_words(frames)},
     )
 
@@ -172,6 +184,7 @@ def voiceovers(
     elevenlabs: dg.ResourceParam[ElevenLabsClient],
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
     """Spoken scripts with the time of every character. One row per video piece.
 
@@ -183,7 +196,15 @@ def voiceovers(
             piece_id, ledger=ledger, effects=effects, elevenlabs=elevenlabs, media=media, policy=policy
         )
 
-    yield from worked(context, speak, kind="video", step="voiceover", ledger=ledger, at_once=_ELEVENLABS_AT_ONCE)
+    yield from worked(
+        context,
+        speak,
+        kind="video",
+        step="voiceover",
+        ledger=ledger,
+        at_once=_ELEVENLABS_AT_ONCE,
+        purse=_purse(effects, policy, settings),
+    )
 
 
 @dg.asset(
@@ -236,6 +257,7 @@ def video_clips(
         step=("still", "clip"),
         ledger=ledger,
         at_once=_OPENAI_AT_ONCE,
+        purse=_purse(effects, policy, settings),
         describe=lambda frames: _footage(frames) | {"stills_and_clips": gallery(frames, media)},
     )
 
@@ -267,6 +289,7 @@ def thumbnails(
     openai: dg.ResourceParam[OpenAIClient],
     media: dg.ResourceParam[MediaStore],
     policy: dg.ResourceParam[Policy],
+    settings: dg.ResourceParam[Settings],
 ) -> Iterator[Any]:
     """Thumbnails with their headline. One row per video piece.
 
@@ -283,6 +306,7 @@ def thumbnails(
         step="thumbnail",
         ledger=ledger,
         at_once=_OPENAI_AT_ONCE,
+        purse=_purse(effects, policy, settings),
         describe=lambda frames: {"thumbnails": gallery(frames, media)},
     )
 
@@ -306,11 +330,20 @@ def videos(
 ) -> Iterator[Any]:
     """Finished 9:16 videos that passed quality control. One row per video piece.
 
-    Rendered when their parts are there and kept until one of them changes. Free but for the processor's time.
+    Rendered when their parts are there, clips and thumbnail included, and kept until one of them changes. Free but for
+    the processor's time.
     """
 
     def render(piece_id: str) -> object:
-        return render_video(piece_id, ledger=ledger, media=media, profile=settings.render_profile.value, policy=policy)
+        load_part(piece_id, "thumbnail", ledger, made_by="thumbnails")  # what is rendered goes out, and not without it
+        return render_video(
+            piece_id,
+            ledger=ledger,
+            media=media,
+            profile=settings.render_profile.value,
+            policy=policy,
+            clips=settings.clips_per_video,
+        )
 
     yield from worked(
         context,

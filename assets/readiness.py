@@ -63,6 +63,12 @@ class Readiness:
             )
         )
 
+    def ended_well(self, job: str, partition: str) -> bool:
+        """Whether the last run of a job's partition that ended did so without a failure."""
+        ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+        filters = dg.RunsFilter(job_name=job, statuses=ended, tags={PARTITION: partition})
+        return [run.status for run in self._instance.get_runs(filters, limit=1)] == ended[:1]
+
     def _made_by(self, run: dg.DagsterRun) -> Set[AssetKey]:
         known = self._repository.has_job(run.job_name)
         return run.asset_selection or (self._keys(run.job_name) if known else frozenset())

@@ -10,12 +10,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from affiliate_empire.effects import EffectParked
+from affiliate_empire.effects import BudgetRefused, EffectParked
 from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.export_artifacts import export_artifacts
+from affiliate_empire.operations.keep_room import Purse, by_profit
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
 from affiliate_empire.vendors.errors import VendorUnavailable
 from assets.pictures import listing
@@ -113,6 +115,7 @@ def worked(
     step: str | tuple[str, ...],
     ledger: Ledger,
     at_once: int,
+    purse: Purse | None = None,
     describe: Callable[[Iterable[pd.DataFrame]], dict[str, Any]] | None = None,
 ) -> Iterator[Any]:
     """Works the pieces of each day and yields the frames that were made, then the check ``pieces_made``.
@@ -124,21 +127,27 @@ def worked(
         step: the artifacts' step or steps, as the ledger names them.
         ledger: where pieces and artifacts are.
         at_once: how many pieces are worked at once.
+        purse: the money that its pieces share; None for what is free.
         describe: more metadata, from what was made.
     """
     steps = (step,) if isinstance(step, str) else step
     name = context.asset_key.to_python_identifier()
     done: dict[str, PiecesWorked] = {}
+
+    def work(piece_id: str) -> object:
+        if purse is not None:
+            purse.refuse_short(piece_id, *steps)
+        return verb(piece_id)
+
     with failing_clearly():
         for day in days_of(context):
             # Where money runs short, what should earn most is made first.
-            pieces = sorted(
-                pieces_of(day, ledger=ledger, kind=kind), key=lambda piece: -(piece.expected_profit_micros or 0)
-            )
+            pieces = sorted(pieces_of(day, ledger=ledger, kind=kind), key=by_profit)
             final = pieces_gone_out(day, ledger=ledger)
             done[day.isoformat()] = work_pieces(
-                name, pieces, verb, ledger=ledger, at_once=at_once, final=final, holding=(EffectParked,)
+                name, pieces, work, ledger=ledger, at_once=at_once, final=final, holding=(BudgetRefused, EffectParked)
             )
+            _tell_of_shortage(day, done[day.isoformat()], purse)
         frames = {key: export_artifacts(date.fromisoformat(key), *steps, ledger=ledger) for key in done}
     spent = int(sum(frame["cost_micros"].sum() for frame in frames.values()))
     yield dg.Output(
@@ -152,6 +161,23 @@ def worked(
         },
     )
     yield pieces_made_of(done.values())
+
+
+def _tell_of_shortage(day: date, work: PiecesWorked, purse: Purse | None) -> None:
+    """Tell the owner once of each cap that holds pieces of a day back, and again when it is another amount."""
+    by_cap: dict[tuple[str, int], list[BudgetRefused]] = {}
+    for refusal in work.short.values():
+        by_cap.setdefault((refusal.scope, refusal.cap_micros), []).append(refusal)
+    for (scope, cap), refusals in by_cap.items():
+        if purse is None:
+            continue
+        held = "1 piece is" if len(refusals) == 1 else f"{len(refusals)} pieces are"
+        raise_alert(
+            "held for money", day, scope, cap, severity="high",
+            subject=f"{scope.partition(':')[0]} budget holds pieces",
+            message=f"{held} held at {work.step} of {day}, and made by themselves once there is room: {refusals[0]}",
+            at=purse.clock.now(), ledger=purse.ledger,
+        )  # fmt: skip
 
 
 def _quarantined(works: Iterable[PiecesWorked]) -> dict[str, str]:

@@ -7,7 +7,7 @@ at every commit, unless a vendor charged more than its upper bound, which is rec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import case, delete, select, update
@@ -107,16 +107,47 @@ def reserve(session: Session, effect: Effect, caps: Caps) -> None:
     ).all()
     for scope, cap, reserved, spent in sorted(after):
         if reserved + spent > cap:
-            raise _refusal(scope, amount, cap, max(0, cap - (reserved - amount) - spent), caps.calendar)
+            left = max(0, cap - (reserved - amount) - spent)
+            raise _refusal(f"This would cost up to {dollars(amount)}", scope, cap, left, caps.calendar)
     rows = [{"effect_id": effect.effect_id, "scope": scope, "reserved_micros": amount} for scope in scopes]
     session.execute(insert(Reservation).values(rows))
 
 
-def _refusal(scope: str, amount: int, cap: int, left: int, calendar: BusinessCalendar) -> BudgetRefused:
+def shortage(
+    left: Room, micros: int, by_vendor: Mapping[str, int], niche: str, day: date, caps: Caps
+) -> BudgetRefused | None:
+    """The refusal of a piece that may still cost so much where so much is left for it; None where there is room.
+
+    Args:
+        left: what is left of the caps, after what is kept for others.
+        by_vendor: of ``micros``, by the vendor that is paid.
+    """
+    wanted = [
+        (f"day:{day}", micros, caps.day_micros, left.day_micros),
+        (f"month:{day:%Y-%m}", micros, caps.month_micros, left.month_micros),
+        *(
+            (f"vendor:{name}:{day}", by_vendor.get(name, 0), caps.vendor_day_micros[name], has)
+            for name, has in left.vendor_micros.items()
+        ),
+        *(
+            (f"niche:{name}:{day}", micros if name == niche else 0, caps.niche_day_micros[name], has)
+            for name, has in left.niche_micros.items()
+        ),
+    ]
+    for scope, amount, cap, has in wanted:
+        if amount > has:
+            said = f"What is not made of this piece may cost up to {dollars(amount)}"
+            return _refusal(said, scope, cap, has, caps.calendar, beside=" for it beside those that should earn more")
+    return None
+
+
+def _refusal(
+    said: str, scope: str, cap: int, left: int, calendar: BusinessCalendar, *, beside: str = ""
+) -> BudgetRefused:
     at = resets_at(scope, calendar)
     when = "the next run starts anew" if at is None else f"it starts anew on {at:%Y-%m-%d at %H:%M} {calendar.timezone}"
     return BudgetRefused(
-        f"This would cost up to {dollars(amount)}, and the cap {scope} of {dollars(cap)} has {dollars(left)} left: "
+        f"{said}, and the cap {scope} of {dollars(cap)} has {dollars(left)} left{beside}: "
         f"{when}, or raise {_SETTINGS[scope.partition(':')[0]]}.",
         scope=scope,
         cap_micros=cap,

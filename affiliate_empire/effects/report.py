@@ -48,6 +48,15 @@ def parked(session: Session, effect_ids: Iterable[str]) -> set[str]:
     return {alerts[alert_id] for alert_id in session.scalars(query)}
 
 
+def waiting_for_owner(session: Session, piece_ids: Iterable[str]) -> set[str]:
+    """Which of these pieces have an effect that only the owner can judge: handed to him, or open since a restore."""
+    epoch = session.scalars(select(Installation.epoch)).one()
+    query = select(Effect).where(Effect.piece_id.in_(list(piece_ids)), Effect.state.in_([*HOLDING, State.INTENDED]))
+    effects = session.scalars(query).all()
+    told = parked(session, [effect.effect_id for effect in effects if effect.state == State.UNKNOWN])
+    return {str(each.piece_id) for each in effects if each.effect_id in told or each.epoch != epoch}
+
+
 def _described(effect: Effect, epoch: int) -> dict[str, Any]:
     remedy = _REMEDIES[State(effect.state)] if effect.epoch == epoch else _REMEDIES[State.UNKNOWN]
     return {

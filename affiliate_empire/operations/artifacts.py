@@ -6,7 +6,7 @@ A step is done when its artifact's inputs hash is that of the inputs it would us
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -22,7 +22,7 @@ from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact, Effect, Piece, PromptVersion
 from affiliate_empire.media.store import MediaStore
-from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.errors import PartMissing, PieceRejected
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.errors import VendorRefused
 
@@ -91,15 +91,35 @@ def load_artifact(piece_id: str, step: str, ledger: Ledger, *, name: str = "") -
         return session.get(Artifact, (piece_id, step, name))
 
 
+def load_part(piece_id: str, step: str, ledger: Ledger, *, made_by: str, name: str = "") -> Artifact:
+    """What an earlier step made for a piece.
+
+    Args:
+        made_by: the asset that makes it.
+
+    Raises:
+        PartMissing: it has not made it yet.
+    """
+    artifact = load_artifact(piece_id, step, ledger, name=name)
+    if artifact is None:
+        raise missing(piece_id, [f"{step} {name}".strip()], [made_by])
+    return artifact
+
+
+def missing(piece_id: str, parts: Sequence[str], made_by: Sequence[str]) -> PartMissing:
+    """What is said of a piece whose parts are not there yet."""
+    return PartMissing(
+        f"Piece {piece_id} has no {' and no '.join(parts)} yet: materialize {' and '.join(made_by)} first."
+    )
+
+
 def load_script(piece_id: str, ledger: Ledger) -> Script:
     """A piece's script.
 
     Raises:
-        BadInput: it was not written yet.
+        PartMissing: it was not written yet.
     """
-    artifact = load_artifact(piece_id, "script", ledger)
-    if artifact is None:
-        raise BadInput(f"Piece {piece_id} has no script yet: materialize scripts first.")
+    artifact = load_part(piece_id, "script", ledger, made_by="scripts")
     return Script.model_validate({name: artifact.content[name] for name in Script.model_fields})
 
 

@@ -25,7 +25,7 @@ from affiliate_empire.effects import (
     StillUnknown,
     Verdict,
 )
-from affiliate_empire.kernel.errors import BadInput, EmpireError
+from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact
@@ -34,6 +34,7 @@ from affiliate_empire.operations.artifacts import (
     Brief,
     load_artifact,
     load_brief,
+    load_part,
     load_script,
     reusable,
     save_artifact,
@@ -77,7 +78,7 @@ def make_clips(
         patience_seconds: how long one job is waited for; it goes on at its vendor, and the next run asks again.
 
     Raises:
-        BadInput: script or stills were not made yet.
+        PartMissing: script or stills were not made yet.
         PieceRejected: no provider makes a clip of this content.
         EffectParked: nobody can say whether a job was begun; with its owner's word the piece goes on.
         EffectError, VendorError: nothing about this piece.
@@ -88,15 +89,13 @@ def make_clips(
     made = []
     for number, scene in enumerate(script.scenes[:count]):
         name = str(number)
-        still = load_artifact(piece_id, "still", ledger, name=name)
-        if still is None or still.sha256 is None:
-            raise BadInput(f"Scene {number} of piece {piece_id} has no still yet: materialize video_clips again.")
+        still = str(load_part(piece_id, "still", ledger, name=name, made_by="video_clips").sha256)
         prompt = clip_prompt(scene, brief.product)
         # Who stands in is no input: a clip that was paid for is not made anew when another key is added.
-        inputs_sha256 = fingerprint([chosen, _asked(chosen, brief, prompt, still.sha256, policy)])
+        inputs_sha256 = fingerprint([chosen, _asked(chosen, brief, prompt, still, policy)])
         kept = load_artifact(piece_id, "clip", ledger, name=name)
         if kept is None or not reusable(kept, inputs_sha256, media):
-            scene_to_film = _Scene(brief, name, prompt, still.sha256)
+            scene_to_film = _Scene(brief, name, prompt, still)
             provider, receipt, instead_of = _filmed(
                 scene_to_film, providers, effects=effects, media=media, policy=policy, patience=patience_seconds
             )

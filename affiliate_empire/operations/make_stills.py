@@ -22,7 +22,7 @@ def make_stills(
     ``content``: ``prompt``, ``size``, ``model``.
 
     Raises:
-        BadInput: the script was not written yet.
+        PartMissing: the script was not written yet.
         PieceRejected: the vendor refuses a picture.
     """
     brief = load_brief(piece_id, ledger)

@@ -23,7 +23,7 @@ def make_thumbnail(
     ``content``: ``headline``, ``prompt``, ``picture`` (the drawn picture's hash), ``model``.
 
     Raises:
-        BadInput: the script was not written yet.
+        PartMissing: the script was not written yet.
         PieceRejected: the vendor refuses the picture.
     """
     brief = load_brief(piece_id, ledger)

@@ -39,7 +39,7 @@ def make_voiceover(
     (seconds, one per character), ``seconds`` (end of the last word), ``voice``, ``model``.
 
     Raises:
-        BadInput: the script was not written yet.
+        PartMissing: the script was not written yet.
         PieceRejected: the voice is too short or too long for a video, or the vendor refuses the text.
     """
     brief = load_brief(piece_id, ledger)

@@ -20,7 +20,6 @@ from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger.tables import Account
 from affiliate_empire.operations.account_limits import SeenLimit
 from affiliate_empire.operations.build_site import build_site
-from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.posting import Composed, Material, refuse_undisclosed
 from affiliate_empire.operations.together import Together
 from affiliate_empire.policy import Policy
@@ -40,10 +39,9 @@ class BlogPoster:
         self.together: Together[Page, str] = Together(self._publish)
 
     def compose(self, material: Material) -> Composed:
-        post, piece, policy = material.artifacts.get("post"), material.piece, self._policy
-        if post is None:
-            raise PieceRejected("There is no post to publish.")
-        document = Post.model_validate({name: post.content[name] for name in Post.model_fields})
+        piece, policy = material.piece, self._policy
+        content = material.made("post").content
+        document = Post.model_validate({name: content[name] for name in Post.model_fields})
         mdx = render_mdx(
             document,
             piece_id=piece.piece_id,

@@ -15,7 +15,7 @@ from affiliate_empire.content.script import Script
 from affiliate_empire.effects import Act
 from affiliate_empire.ledger.tables import Account, Artifact, Link, Piece, Product
 from affiliate_empire.operations.account_limits import SeenLimit
-from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.errors import PartMissing, PieceRejected
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,30 @@ class Material:
         """The video's script.
 
         Raises:
-            PieceRejected: there is none.
+            PartMissing: there is none yet.
         """
-        content = self._made("script").content
+        content = self.made("script").content
         return Script.model_validate({name: content[name] for name in Script.model_fields})
 
     def video_sha256(self) -> str:
         """The finished video's place in the media store.
 
         Raises:
-            PieceRejected: there is none.
+            PartMissing: there is none yet.
         """
-        sha256 = self._made("video").sha256
+        sha256 = self.made("video").sha256
         if sha256 is None:
-            raise PieceRejected("There is no finished video to publish.")
+            raise PartMissing("There is no finished video to publish yet.")
         return sha256
 
-    def _made(self, step: str) -> Artifact:
+    def made(self, step: str) -> Artifact:
+        """What a step made for the piece.
+
+        Raises:
+            PartMissing: nothing yet.
+        """
         if step not in self.artifacts:
-            raise PieceRejected(f"There is no finished {step} to publish.")
+            raise PartMissing(f"There is no finished {step} to publish yet.")
         return self.artifacts[step]
 
 
@@ -90,7 +95,8 @@ class Poster(Protocol):
         """The post of a piece.
 
         Raises:
-            PieceRejected: its content is missing, or does not disclose.
+            PartMissing: its content is not made yet.
+            PieceRejected: it does not disclose.
         """
 
     def asking(self, account_id: str) -> Act:

@@ -41,7 +41,7 @@ from affiliate_empire.operations.account_limits import keep_refusal, keep_seen, 
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.approvals import REQUIRED, consent_to, show_to_owner
 from affiliate_empire.operations.check_offer import refuse_changed_offer
-from affiliate_empire.operations.errors import NotDue, PieceRejected, SlotPassed
+from affiliate_empire.operations.errors import NotDue, PartMissing, PieceRejected, SlotPassed
 from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_link import make_link
 from affiliate_empire.operations.posting import Composed, Material, Poster
@@ -67,6 +67,7 @@ BEGUN = (State.CLAIMED, *MAY_HAVE_HAPPENED)
 HOLDING = (
     Paused,
     SlotPassed,
+    PartMissing,
     NotApproved,
     NotConnected,
     AccountRestricted,
@@ -130,7 +131,8 @@ def publish_piece(
         SlotPassed: too late for its slot; ``move_passed_slots`` gives it another one of its day, or none.
         WindowClosed: too late for its day; it is never made up for.
         PieceRejected: what would go out does not disclose, cites a price that is none any more, or its product cannot
-            be bought; or its content is missing; or its platform or network refused exactly this, now or earlier.
+            be bought; or its platform or network refused exactly this, now or earlier.
+        PartMissing: its content is not made yet.
         AccountRestricted, CredentialsRejected: the platform does not let the account post; it is paused by now.
         QuotaExhausted: the platform takes no more posts of the account for now; until when is kept, and
         QuotaRefused: is raised until then, and when the account's window is full by our own count.
@@ -250,7 +252,7 @@ def ask_for_approvals(
         try:
             closes = last_moment(piece, policy, calendar, restored)
             composed.append(_compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)[1])
-        except PieceRejected:
+        except (PartMissing, PieceRejected):
             continue
     show_to_owner(day, composed, ledger=ledger, at=clock.now())
 

@@ -17,7 +17,7 @@ from affiliate_empire.effects import (
 )
 from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.errors import EmpireError
-from affiliate_empire.operations.errors import NotDue, PieceRejected, SlotPassed
+from affiliate_empire.operations.errors import NotDue, PartMissing, PieceRejected, SlotPassed
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
     CredentialsRejected,
@@ -44,6 +44,7 @@ class Remedy(StrEnum):
 _BY_ERROR: tuple[tuple[type[EmpireError], Remedy], ...] = (
     (VendorUnavailable, Remedy.RETRY),
     (EffectInProgress, Remedy.RETRY),
+    (PartMissing, Remedy.RETRY),
     (QuotaExhausted, Remedy.WAIT),
     (QuotaRefused, Remedy.WAIT),
     (BudgetRefused, Remedy.WAIT),

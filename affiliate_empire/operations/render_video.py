@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact
@@ -20,11 +19,14 @@ from affiliate_empire.media.errors import BadMedia
 from affiliate_empire.media.quality import inspect
 from affiliate_empire.media.render import RECIPE, Recipe, render
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.artifacts import missing
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.policy import Policy
 
 
-def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: str, policy: Policy) -> Artifact:
+def render_video(
+    piece_id: str, *, ledger: Ledger, media: MediaStore, profile: str, policy: Policy, clips: int = 0
+) -> Artifact:
     """Make a piece's video, or return the one that was made from the same inputs.
 
     Args:
@@ -34,6 +36,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
         media: where the files lie.
         profile: ``full`` or ``light``.
         policy: the label's text and the shortest and longest length.
+        clips: how many of its first scenes must have been filmed: what is being filmed, or parked, is waited for.
 
     Returns:
         The artifact ``video``: ``sha256`` of the mp4, and in ``content`` ``duration`` (s), ``lufs``, ``true_peak``
@@ -41,11 +44,11 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
 
     Raises:
         PieceRejected: no acceptable video can be made from these inputs.
-        BadInput: an input was not made yet.
+        PartMissing: an input was not made yet.
         BadMedia: a file of an input is missing from the store.
         RenderFailed: ffmpeg did not finish.
     """
-    script, voice, stills, clips, kept = _load_artifacts(piece_id, ledger)
+    script, voice, stills, filmed, kept = _load_artifacts(piece_id, ledger, clips)
     label = policy.disclosure("picture")
     duration = policy.duration("video")
     size = profile_named(profile)
@@ -55,7 +58,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
         "narrations": fingerprint(narrations),
         "timings": fingerprint(timings),
         "voiceover": voice.sha256,
-        **{f"{shown.step} {shown.name}": shown.sha256 for shown in (*stills, *clips)},
+        **{f"{shown.step} {shown.name}": shown.sha256 for shown in (*stills, *filmed)},
     }
     inputs_sha256 = fingerprint([RECIPE, size.name, label, duration, inputs])
     if kept and kept.inputs_sha256 == inputs_sha256 and kept.sha256 and media.exists(kept.sha256):
@@ -63,7 +66,7 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
 
     recipe = Recipe(
         stills=tuple(media.path(str(still.sha256)) for still in stills),
-        clips={int(clip.name): media.path(str(clip.sha256)) for clip in clips},
+        clips={int(clip.name): media.path(str(clip.sha256)) for clip in filmed},
         voice=media.path(str(voice.sha256)),
         narrations=narrations,
         label=label,
@@ -109,17 +112,26 @@ def render_video(piece_id: str, *, ledger: Ledger, media: MediaStore, profile: s
 
 
 def _load_artifacts(
-    piece_id: str, ledger: Ledger
+    piece_id: str, ledger: Ledger, clips: int
 ) -> tuple[Artifact, Artifact, list[Artifact], list[Artifact], Artifact | None]:
     """Script, voice, stills and clips in scene order, and the video if there is one."""
     with ledger.begin() as session:
         rows = session.scalars(select(Artifact).where(Artifact.piece_id == piece_id)).all()
     by_step = {(row.step, row.name): row for row in rows}
     stills = sorted((row for row in rows if row.step == "still"), key=lambda row: int(row.name))
-    clips = sorted((row for row in rows if row.step == "clip"), key=lambda row: int(row.name))
+    filmed = sorted((row for row in rows if row.step == "clip"), key=lambda row: int(row.name))
     script, voice = by_step.get(("script", "")), by_step.get(("voiceover", ""))
-    if script is None or voice is None or not stills:
-        made = [row.step for row in (script, voice, *stills) if row]
-        missing = [step for step in ("script", "voiceover", "still") if step not in made]
-        raise BadInput(f"Piece {piece_id} has no {' and no '.join(missing)} yet: materialize that first.")
-    return script, voice, stills, clips, by_step.get(("video", ""))
+    scenes = len(script.content["scenes"]) if script else 1
+    needed = {
+        "scripts": [("script", "")],
+        "voiceovers": [("voiceover", "")],
+        "video_clips": [
+            *(("still", str(number)) for number in range(scenes)),
+            *(("clip", str(number)) for number in range(min(clips, scenes))),
+        ],
+    }
+    lacking = {asset: [part for part in parts if part not in by_step] for asset, parts in needed.items()}
+    if script is None or voice is None or any(lacking.values()):
+        parts = [f"{step} {name}".strip() for each in lacking.values() for step, name in each]
+        raise missing(piece_id, parts, [asset for asset, each in lacking.items() if each])
+    return script, voice, stills, filmed, by_step.get(("video", ""))

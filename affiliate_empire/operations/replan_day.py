@@ -11,20 +11,18 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from affiliate_empire.effects import State
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Effect, Piece, Plan, Publication
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.keep_room import needs
 from affiliate_empire.operations.outcomes import product_name
 from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.operations.record_plan import decide, load_plan, money_left, record_plan, store_plan
 from affiliate_empire.operations.snapshots import keep_snapshot
-from affiliate_empire.planning import piece_cost
 from affiliate_empire.policy import Policy
 
 # A piece is not made in less; and what is so near may be on its way to its platform, which takes it before its slot.
@@ -114,9 +112,11 @@ def replan_day(
         session.flush()
         standing = session.scalars(select(Piece).where(Piece.day == day, Piece.status != "superseded")).all()
         room = money_left(session, day, caps)
-        for piece in standing:
-            if piece.status == "planned":
-                room = room.less(*_promised(session, piece, policy, clips, clip_providers), piece.niche)
+        open_ones = [piece for piece in standing if piece.status == "planned"]
+        promised = needs(session, open_ones, policy=policy, clips=clips, clip_providers=clip_providers)
+        for piece in open_ones:
+            need = promised[piece.piece_id]
+            room = room.less(need.micros, need.by_vendor, piece.niche)
         stand = sum(piece.platform == platform and piece.status == "planned" for piece in standing)
         # What the account was to post goes to no other account either, not even as other content about its products.
         barred = [*standing, *taken_out]
@@ -157,18 +157,3 @@ def replan_day(
         store_plan(session, day, decided, snapshot_id, now, evidence)
     replanned = load_plan(day, ledger=ledger)
     return recorded if replanned is None else replanned
-
-
-def _promised(
-    session: Session, piece: Piece, policy: Policy, clips: int, clip_providers: Sequence[str]
-) -> tuple[int, dict[str, int]]:
-    """What a piece that stays may still cost, in all and by vendor."""
-    paid = session.execute(
-        select(Effect.vendor, func.sum(Effect.cost_micros))
-        .where(Effect.piece_id == piece.piece_id, Effect.state.in_((State.SETTLED, State.LOST)))
-        .group_by(Effect.vendor)
-    )
-    spent = {vendor: int(cost or 0) for vendor, cost in paid}
-    cost = piece_cost(piece.kind, policy=policy, on=piece.day, clips=clips, clip_providers=clip_providers)
-    by_vendor = {vendor: max(0, micros - spent.get(vendor, 0)) for vendor, micros in cost.by_vendor.items()}
-    return max(0, piece.max_cost_micros - sum(spent.values())), by_vendor

@@ -1,7 +1,8 @@
 """Working the pieces of a day through one step, several at a time.
 
 A piece that is rejected is quarantined with its reason and the others go on; a piece whose vendor did nothing is tried
-again after a wait; any other failure is raised once the pieces under way have ended. Each piece checkpoints itself in
+again after a wait; one whose parts are not made yet is held; any other failure is raised once the pieces under way have
+ended. Each piece checkpoints itself in
 the ledger, so working a day again repeats nothing that is done. What a step does is its own verb's business.
 """
 
@@ -18,11 +19,11 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from affiliate_empire.effects import State, WindowClosed
+from affiliate_empire.effects import BudgetRefused, State, WindowClosed
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Piece
-from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.errors import PartMissing, PieceRejected
 from affiliate_empire.operations.patience import PATIENT, Patience
 from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.operations.remedies import in_words, is_in_words
@@ -34,8 +35,8 @@ class PiecesWorked:
     """What a step did. ``quarantined`` maps a piece to its reason and holds those of earlier runs of the step too.
 
     ``missed`` are pieces that are too late for their day: nothing is wrong with them, and nothing is made up for.
-    ``held`` maps a piece that waits for its account, or for its owner, to the remedy and the reason: the next run works
-    it again.
+    ``held`` maps a piece that waits for its account, its owner, a part or money to the remedy and the reason: the next
+    run works it again. ``short`` are those of them that a cap refused.
     """
 
     step: str
@@ -43,6 +44,7 @@ class PiecesWorked:
     quarantined: dict[str, str] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
+    short: dict[str, BudgetRefused] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -86,7 +88,10 @@ def work_pieces(
     final: Collection[str] = (),
     together: Together[Any, Any] | None = None,
 ) -> PiecesWorked:
-    """Call a verb for each piece that is not quarantined and not final.
+    """Call a verb for each piece that is not quarantined and not final, in the order given.
+
+    What a cap refused is tried once more, one piece after the other, when those under way have ended: what they did not
+    use of what they had reserved is there again.
 
     Args:
         step: what is done, as a noun (``scripts``); stands before the reason of what it quarantines.
@@ -95,7 +100,7 @@ def work_pieces(
         ledger: where a quarantine is kept.
         at_once: how many pieces are worked concurrently: what the vendor stands.
         patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about.
-        holding: the errors that hold one piece and not the step.
+        holding: the errors that hold one piece and not the step, beside a part that is missing.
         final: pieces that are made for good, whatever their inputs would be today.
         together: where the pieces meet for an act that is done once for all; each then has a thread of its own.
 
@@ -110,10 +115,10 @@ def work_pieces(
     usable = [piece.piece_id for piece in pieces if piece.status == "planned"]
     worked.made += [piece_id for piece_id in usable if piece_id in final]
     waiting = [piece_id for piece_id in usable if piece_id not in final]
-    reasons = {piece.piece_id: piece.reason or "" for piece in pieces}
-    failure: BaseException | None = None
     failed = threading.Event()
+    holding = (PartMissing, *holding)
     of_the_piece: tuple[type[EmpireError], ...] = (PieceRejected, WindowClosed, *holding)
+    book = _Book(worked, {piece.piece_id: piece.reason or "" for piece in pieces}, holding, ledger)
 
     def work(piece_id: str) -> bool:
         """Whether it was begun. What waits when a step has failed is left: a pool's own cancelling hangs its reader."""
@@ -135,27 +140,71 @@ def work_pieces(
     with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=step) as pool:
         futures = {pool.submit(work, piece_id): piece_id for piece_id in waiting}
         for future in as_completed(futures):
-            piece_id, error = futures[future], future.exception()
-            if error is None:
-                worked.made += [piece_id] if future.result() else []
-                if is_in_words(reasons[piece_id]):
-                    _say_of(piece_id, None, ledger)
-            elif isinstance(error, PieceRejected):
-                worked.quarantined[piece_id] = str(error)
-                _quarantine(piece_id, f"{step}: {error}", ledger)
-            elif isinstance(error, WindowClosed):
-                worked.missed.append(piece_id)
-            elif isinstance(error, holding):
-                worked.held[piece_id] = in_words(error)
-                _say_of(piece_id, worked.held[piece_id], ledger)
-            else:
-                if isinstance(error, EmpireError):
-                    _say_of(piece_id, in_words(error), ledger)
-                failure = failure or error
-    if failure is not None:
-        raise failure
+            begun = future.exception() is None and future.result()
+            book.note(futures[future], future.exception(), begun=begun)
+    for piece_id in [each for each in waiting if each in worked.short]:
+        if book.failure is None:
+            book.note(piece_id, *_tried(partial(work, piece_id)))
+    if book.failure is not None:
+        raise book.failure
     worked.made.sort()
     return worked
+
+
+def _says_why(reason: str) -> bool:
+    """Whether a step said already what a piece waits for: why a part is missing says more than that it is."""
+    return is_in_words(reason) or is_in_words(reason.partition(": ")[2])
+
+
+def _tried(work: Callable[[], bool]) -> tuple[BaseException | None, bool]:
+    """The error of a piece, or whether it was begun."""
+    try:
+        return None, work()
+    except BaseException as error:  # noqa: BLE001 - the book says what it means, and what is raised
+        return error, False
+
+
+@dataclass
+class _Book:
+    """Keeps what came of each piece: in what the step did, and with the piece."""
+
+    worked: PiecesWorked
+    reasons: dict[str, str]
+    holding: tuple[type[EmpireError], ...]
+    ledger: Ledger
+    failure: BaseException | None = None
+
+    def note(self, piece_id: str, error: BaseException | None, begun: bool) -> None:
+        """What working a piece came to; the last word on it counts."""
+        step, worked = self.worked.step, self.worked
+        worked.held.pop(piece_id, None)
+        worked.short.pop(piece_id, None)
+        if error is None:
+            if begun:
+                worked.made.append(piece_id)
+                if is_in_words(self.reasons[piece_id].removeprefix(f"{step}: ")):
+                    _say_of(piece_id, None, self.ledger)
+        elif isinstance(error, PieceRejected):
+            worked.quarantined[piece_id] = str(error)
+            _quarantine(piece_id, f"{step}: {error}", self.ledger)
+        elif isinstance(error, WindowClosed):
+            worked.missed.append(piece_id)
+        elif isinstance(error, self.holding):
+            worked.held[piece_id] = in_words(error)
+            if isinstance(error, BudgetRefused):
+                worked.short[piece_id] = error
+            if isinstance(error, PartMissing) and _says_why(self.reasons[piece_id]):
+                worked.held[piece_id] += f" ({self.reasons[piece_id]})"
+            else:
+                self._say(piece_id, error)
+        else:
+            if isinstance(error, EmpireError):
+                self._say(piece_id, error)
+            self.failure = self.failure or error
+
+    def _say(self, piece_id: str, error: EmpireError) -> None:
+        self.reasons[piece_id] = f"{self.worked.step}: {in_words(error)}"
+        _say_of(piece_id, self.reasons[piece_id], self.ledger)
 
 
 def _quarantine(piece_id: str, reason: str, ledger: Ledger) -> None:

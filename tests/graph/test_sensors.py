@@ -157,6 +157,59 @@ def test_what_failed_in_an_outage_is_begun_again_and_what_failed_for_good_is_not
     assert asked(house.sensor("stages_overdue")) == []
 
 
+def made(house: Ticking, *pieces: tuple[str, str]) -> None:
+    with house.ledger.begin() as session:
+        for piece_id, step in pieces:
+            session.add(Artifact(piece_id=piece_id, step=step, name="", inputs_sha256="i", content={"scenes": []}))
+
+
+def begun_again(house: Ticking) -> dict[str, str | None]:
+    """Job → run key of what a tick at nine begins."""
+    house.clock.at = house.at(BUSINESS_DAY, 9)
+    requests = house.sensor("stages_overdue").run_requests or []
+    return {each.job_name: each.run_key for each in requests if each.job_name in ("write_content", "make_media")}
+
+
+def test_held_pieces_go_on_when_there_is_room_or_their_owner_has_said(house: Ticking, business: BusinessDay) -> None:
+    day = str(BUSINESS_DAY)
+    business.prepared()
+    with house.ledger.begin() as session:
+        pieces = list(session.scalars(select(Piece).order_by(Piece.expected_profit_micros.desc())))
+        videos = [piece.piece_id for piece in pieces if piece.kind == "video"]
+    made(house, *((piece.piece_id, "post") for piece in pieces if piece.kind == "post"))
+    made(house, *((video, step) for video in videos[1:] for step in ("script", "video")))
+    house.materialize(day, "scripts", "blog_posts", "voiceovers", "video_clips", "thumbnails", "videos")
+
+    # The best video was held at its script: no room, then some.
+    with house.ledger.begin() as session:
+        session.add(Budget(scope=f"day:{day}", cap_micros=14_000_000, spent_micros=14_000_000))
+    assert begun_again(house) == {}
+    with house.ledger.begin() as session:
+        session.get_one(Budget, f"day:{day}").spent_micros = 0
+    first = begun_again(house)
+    assert set(first) == {"write_content"}
+    assert begun_again(house) == first
+
+    # Its script is there now: its media go on, but while a job of it is parked.
+    made(house, (videos[0], "script"))
+    assert set(begun_again(house)) == {"make_media"}
+    effect = business.spend(videos[0], "fal", "film", 0, state="unknown")
+    with house.ledger.begin() as session:
+        session.add(
+            Alert(
+                alert_id=alert_of(PARKED, effect), severity="high", subject="s", message="m", raised_at=house.clock.at
+            )
+        )
+    assert begun_again(house) == {}
+    with house.ledger.begin() as session:
+        session.get_one(Alert, alert_of(PARKED, effect)).resolved_at = house.clock.at
+    asked_again = begun_again(house)
+    assert set(asked_again) == {"make_media"}
+
+    made(house, (videos[0], "video"))
+    assert begun_again(house) == {}
+
+
 # ---------------------------------------------------------------- publications_due
 def finished(business: BusinessDay, slot_at: datetime | None = None) -> list[Piece]:
     """The day's pieces with everything made for them, in the order of their slots; these have just come where given."""

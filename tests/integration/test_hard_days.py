@@ -582,6 +582,21 @@ def test_one_parked_post_does_not_stop_the_others(
     assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
 
 
+def test_a_piece_that_is_not_finished_is_held_and_the_others_go_out(
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+) -> None:
+    first = add_video(business, write_video(tmp_path / "one.mp4"))
+    second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
+    with business.ledger.begin() as session:
+        session.delete(session.get_one(Artifact, (first, "video", "")))
+    world.move_to(after(1))
+
+    result = graph_of(business).publish("youtube")
+    assert told(result, "held") == {first: "tried again: There is no finished video to publish yet."}
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
+    assert {piece.status for piece in rows(business.ledger, Piece)} == {"planned"}
+
+
 def test_one_refused_post_does_not_stop_the_others_and_is_not_sent_again(
     world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
 ) -> None:

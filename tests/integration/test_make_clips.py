@@ -294,7 +294,7 @@ def test_steps_in_the_wrong_order_say_what_to_do(studio: Studio) -> None:
             "scenes": [{"narration": "n", "visual": "v", "fact_ids": []}],
         },
     )  # fmt: skip
-    with pytest.raises(BadInput, match="no still yet"):
+    with pytest.raises(BadInput, match="no still 0 yet"):
         studio.clips(piece)
 
 

@@ -351,12 +351,15 @@ def test_a_host_that_cannot_be_told_is_a_warning_and_no_posts_failure(
     assert host.secret not in everything
 
 
-def test_a_post_that_is_rejected_does_not_hold_up_the_others(world: RunningWorld, business: Business) -> None:
+def test_a_post_that_is_not_finished_is_held_and_does_not_hold_up_the_others(
+    world: RunningWorld, business: Business
+) -> None:
     pieces = three_posts(world, business)
     with business.ledger.begin() as session:
         session.execute(delete(Artifact).where(Artifact.piece_id == pieces[1]))
     worked = publish_together(business, pieces)
-    assert (worked.made, list(worked.quarantined)) == ([pieces[0], pieces[2]], [pieces[1]])
+    assert (worked.made, worked.quarantined) == ([pieces[0], pieces[2]], {})
+    assert worked.held == {pieces[1]: "tried again: There is no finished post to publish yet."}
     all_once(world, business, [pieces[0], pieces[2]])
     assert len(commits_of(business)) == 1
 

@@ -16,7 +16,7 @@ from affiliate_empire.ledger.tables import Account, Artifact, Piece, Product, Pr
 from affiliate_empire.media import ffmpeg
 from affiliate_empire.media.composition import FPS, scene_starts, video_frames
 from affiliate_empire.media.store import MediaStore
-from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.errors import PartMissing, PieceRejected
 from affiliate_empire.operations.render_video import render_video
 from affiliate_empire.policy import Policy, load_policy
 from tests.factories.media import SENTENCES, save_still, save_voice, spoken
@@ -197,6 +197,25 @@ def test_a_piece_without_a_voice_says_what_to_make_first(
         session.delete(session.get_one(Artifact, (piece, "voiceover", "")))
     with pytest.raises(BadInput, match="no voiceover yet"):
         render_video(piece, ledger=ledger, media=media, profile="light", policy=policy)
+
+
+def test_a_video_waits_for_every_still_and_for_the_clips_that_it_was_planned_with(
+    piece: str, ledger: Ledger, media: MediaStore, policy: Policy, tmp_path: Path
+) -> None:
+    """A clip's job that is parked, or a still that no cap had room for, is not left out of what goes out."""
+    with pytest.raises(PartMissing, match="no clip 0 yet: materialize video_clips first"):
+        render_video(piece, ledger=ledger, media=media, profile="light", policy=policy, clips=1)
+    assert _videos(ledger) == []
+    with ledger.begin() as session:
+        session.add(_artifact("clip", "0", media.save(_red_clip(tmp_path / "red.mp4", 5), "video/mp4"), {}))
+        session.delete(session.get_one(Artifact, (piece, "still", "1")))
+    with pytest.raises(PartMissing, match="no still 1 yet"):
+        render_video(piece, ledger=ledger, media=media, profile="light", policy=policy, clips=1)
+    with ledger.begin() as session:
+        still = save_still(tmp_path / "again.png", 1)
+        session.add(_artifact("still", "1", media.save(still, "image/png"), {}))
+    render_video(piece, ledger=ledger, media=media, profile="light", policy=policy, clips=1)
+    assert len(_videos(ledger)) == 1
 
 
 def _red_clip(path: Path, seconds: int) -> Path:

@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
-from affiliate_empire.effects import WindowClosed
+from affiliate_empire.effects import BudgetRefused, WindowClosed
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Effect, Piece
+from affiliate_empire.operations.artifacts import load_part, save_artifact
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import Patience
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
@@ -68,9 +69,54 @@ def test_what_a_piece_waits_for_is_kept_with_it_until_it_goes_on(planned: Ledger
     pieces = pieces_of(DAY, ledger=planned)
     held = work_pieces("publications", pieces, full, ledger=planned, at_once=3, holding=(QuotaExhausted,))
     assert held.held == {"pc_2": "waits for room: The channel is full."}
-    assert reason() == held.held["pc_2"]
-    work(planned, lambda piece_id: None)
+    assert reason() == "publications: waits for room: The channel is full."
+    work(planned, lambda piece_id: None, step="videos")  # another step says nothing about it
+    assert reason() == "publications: waits for room: The channel is full."
+    work(planned, lambda piece_id: None, step="publications")
     assert reason() is None
+
+
+def test_a_piece_whose_earlier_part_is_missing_is_held_and_the_others_go_on(planned: Ledger) -> None:
+    script = {"title": "t", "hook": "h", "description": "d", "hashtags": [], "scenes": []}
+    for name in NAMES[1:]:
+        save_artifact(planned, piece_id=name, step="script", inputs_sha256="x", content=script)
+
+    def reason(name: str) -> str | None:
+        with planned.begin() as session:
+            return session.get_one(Piece, name).reason
+
+    def speak(piece_id: str) -> None:
+        load_part(piece_id, "script", planned, made_by="scripts")
+
+    done = work(planned, speak, step="voiceovers", at_once=1)
+    assert done.made == NAMES[1:]
+    assert list(done.held) == ["pc_0"]
+    assert reason("pc_0") == "voiceovers: tried again: Piece pc_0 has no script yet: materialize scripts first."
+
+    with planned.begin() as session:
+        session.get_one(Piece, "pc_0").reason = "scripts: needs a person: Nobody can say."
+    done = work(planned, speak, step="voiceovers")
+    assert done.held["pc_0"].endswith("materialize scripts first. (scripts: needs a person: Nobody can say.)")
+    assert reason("pc_0") == "scripts: needs a person: Nobody can say."
+
+
+def test_what_a_cap_refused_is_tried_once_more_when_the_others_have_ended(planned: Ledger) -> None:
+    """Four at once reserve their bounds together; what the first two give back pays for the third, in their order."""
+    tried: Counter[str] = Counter()
+
+    def verb(piece_id: str) -> None:
+        tried[piece_id] += 1
+        if piece_id in NAMES[2:] and (tried[piece_id] == 1 or piece_id != "pc_3"):
+            raise BudgetRefused("No room.", scope="day:x", cap_micros=1, left_micros=0, resets_at=None)
+
+    pieces = pieces_of(DAY, ledger=planned)
+    done = work_pieces("scripts", pieces, verb, ledger=planned, at_once=4, holding=(BudgetRefused,))
+    assert done.made == ["pc_0", "pc_1", "pc_3"]
+    assert set(done.held) == set(done.short) == {"pc_2", "pc_4", "pc_5"}
+    assert tried == Counter({"pc_0": 1, "pc_1": 1, **dict.fromkeys(NAMES[2:], 2)})
+    with planned.begin() as session:
+        assert session.get_one(Piece, "pc_3").reason is None
+        assert session.get_one(Piece, "pc_2").reason == "scripts: waits for room: No room."
 
 
 def test_an_expired_piece_is_missed_and_not_worked(planned: Ledger) -> None:
