@@ -6,7 +6,9 @@ modes a vendor without a key is a clear error at the moment the vendor is needed
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
 import re
 from collections.abc import Collection
 from datetime import date, timedelta
@@ -17,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -88,6 +91,7 @@ _LIVE_URLS = {
 
 # A map of dollars; NoDecode leaves the JSON to the validator, whose refusal is a sentence.
 DollarsByName = Annotated[dict[str, Annotated[Decimal, Field(ge=0)]], NoDecode]
+_OF_OTHERS = ("EMPIRE_TESTS_",)
 _NICHE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -247,6 +251,30 @@ class Settings(BaseSettings):
         if address and not _is_private(address.get_secret_value()):
             raise ValueError("must be the https address of a deploy hook; http only to this machine")
         return address or None
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except UnicodeDecodeError:
+            raise Misconfigured(".env is not UTF-8 text: save it as UTF-8.") from None
+
+    @field_validator("home")
+    @classmethod
+    def _is_a_folder(cls, home: Path) -> Path:
+        if home.expanduser().exists() and not home.expanduser().is_dir():
+            raise ValueError("must be a folder, or the place for one")
+        return home
+
+    @model_validator(mode="after")
+    def _are_all_known(self) -> Self:
+        """A name that is misspelt would leave its default in force: a cap that the owner believes in, and no cap."""
+        named = {*os.environ, *dotenv_values(".env")}
+        known = [_variable(name) for name in type(self).model_fields]
+        for name in sorted(name for name in named if name.upper().startswith("EMPIRE_")):
+            if name.upper() not in known and not name.startswith(_OF_OTHERS):
+                close = difflib.get_close_matches(name.upper(), known, 1)
+                raise ValueError(f"{name} is no setting" + (f"; did you mean {close[0]}?" if close else ""))
+        return self
 
     @model_validator(mode="after")
     def _is_a_timetable(self) -> Self:

@@ -36,7 +36,8 @@ def show(as_json: JsonFlag = False) -> None:
     table = Table("account", "name", "niche", "may post", "its platform said")
     for row in rows:
         table.add_row(row["account_id"], row["display_name"], row["niche"] or "any", _may_post(row), row["said"])
-    out.print(table if rows else "There is no account yet: run `empire demo`.")
+    first = "run `empire demo`" if settings.simulated else "sign one in with `empire connect`"
+    out.print(table if rows else f"There is no account yet: {first}.")
 
 
 @app.command("route")
@@ -51,9 +52,15 @@ def route(
     out.print(f"{account} posts by the route {way} from now on.")
 
 
+_BY_HAND = {"inbox": ", as drafts that you post", "package": ", as files that you post"}
+
+
 def _may_post(account: dict[str, Any]) -> str:
     if not account["connected"]:
         return "not connected"
     if account["paused"]:
         return f"paused: {account['paused']}"
-    return "yes" if account["status"] == "active" else str(account["status"])
+    if account["status"] != "active":
+        return str(account["status"])
+    asks = "when you approve" if account["approval"] == "required" else "yes"
+    return asks + _BY_HAND.get(account["route"], "")

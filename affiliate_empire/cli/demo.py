@@ -6,6 +6,7 @@ process of its own, and shows what came of it. It decides nothing about the busi
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -105,6 +108,28 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         slate = load_policy().full_slate
         settings = settings.model_copy(update={f"slate_{platform}": asked for platform, asked in slate.items()})
 
+    with _alone_in(settings.home_path):
+        _live_and_verify(settings, inputs, day, json_file, out, started)
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Refuse a second demo of a home: the first to end would stop the other's world."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Misconfigured(
+                f"Another demo is living its day in {home}: wait for its end, or give this one a home of its own with "
+                "EMPIRE_HOME."
+            ) from None
+        yield
+
+
+def _live_and_verify(
+    settings: Settings, inputs: DemoInputs, day: date, json_file: Path | None, out: Console, started: float
+) -> None:
     services = Services(settings)
     out.print(f"[bold]One day of the business: {day:%A %d %B %Y}[/] · {settings.label} · home {settings.home_path}")
     with out.status("Starting the database, the world and the tracking service …"):
@@ -139,6 +164,9 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
             json_file.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
         if agreement.problems:
             raise DayFailed("The ledger and the world disagree: " + " ".join(agreement.problems))
+    except KeyboardInterrupt:
+        out.print("Stopped. The same command again goes on from here; what is done is not done twice.")
+        raise
     finally:
         ledger.dispose()
         for name in mine:
@@ -391,6 +419,13 @@ def show_files(
     out.print(f"report  {summary['report']}", soft_wrap=True, highlight=False)
     elsewhere = "" if settings.home == Path(".empire") else f"EMPIRE_HOME={shlex.quote(str(settings.home_path))} "
     out.print(f"Look into it in the Dagster UI: {elsewhere}.venv/bin/empire dev", soft_wrap=True, highlight=False)
+    if totals.lost_micros:
+        replies = "1 paid reply" if len(totals.lost_micros) == 1 else f"{len(totals.lost_micros)} paid replies"
+        out.print(
+            f"Of what was spent, {dollars(sum(totals.lost_micros))} stand for {replies} that got lost: booked at the "
+            "most that can have been charged, since nobody can be asked.",
+            highlight=False,
+        )
     if not agreement.problems:
         out.print("[green]Verified: posts, charges, clicks and payouts agree with the world's witness.[/]")
 

@@ -21,9 +21,9 @@ from affiliate_empire.cli.connect import connect
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
 from affiliate_empire.cli.forecast import forecast
 from affiliate_empire.cli.takedown import takedown
-from affiliate_empire.kernel.errors import BadInput, EmpireError
+from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
 from affiliate_empire.kernel.files import is_full, out_of_space
-from affiliate_empire.settings import Settings, explain
+from affiliate_empire.settings import Mode, Settings, explain
 
 app = typer.Typer(
     help="AI Affiliate Empire: an affiliate content business as a Dagster asset graph.",
@@ -52,9 +52,14 @@ def main() -> None:
     except EmpireError as error:
         _fail(str(error))
     except OSError as error:
-        if not is_full(error):
+        if is_full(error):
+            _fail(str(out_of_space(error.filename or "the home")))
+        home = str(Settings().home_path)
+        if not str(error.filename or "").startswith(home):
             raise
-        _fail(str(out_of_space(error.filename or "the home")))
+        _fail(f"{error.filename}: {error.strerror}. Give EMPIRE_HOME a folder that you may write to.")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise  # a defect of ours, not a setting
@@ -98,8 +103,10 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
     from affiliate_empire.kernel.clock import SystemClock
 
     settings = Settings()
-    require_free_port(port, "--port")
     services = Services(settings)
+    if services.running("dev"):
+        raise Misconfigured("This home's Dagster UI runs already: stop it with `empire stop`.")
+    require_free_port(port, "--port")
     open_ledger(settings).dispose()
     now = SystemClock().now()
     if settings.simulated:
@@ -110,7 +117,11 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
     else:
         mine = ["track"] if services.start("track") else []
     environment = os.environ | dagster_environment(settings)
-    out.print(f"Dagster UI: http://127.0.0.1:{port} · {settings.label} · home {settings.home_path}")
+    mode = f"{settings.label}, read-only" if settings.mode is Mode.LIVE_READONLY else settings.label
+    out.print(f"Dagster UI: http://127.0.0.1:{port} · {mode} · home {settings.home_path}")
+    for platform, reason in settings.closed_platforms().items():
+        out.print(f"  {platform}: nothing is posted, {reason}", markup=False, highlight=False)
+    services.note_pid("dev", os.getpid())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, whoever ends it
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
     try:
@@ -120,6 +131,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
             except KeyboardInterrupt:
                 end_tree(process.pid)
     finally:
+        services.forget("dev")
         for name in mine:
             services.stop(name)
 
@@ -132,6 +144,8 @@ def world(
 ) -> None:
     """The sandbox world: local servers that speak the vendors' protocols, and the audience behind them."""
     settings = Settings()
+    if not settings.simulated:
+        raise Misconfigured(f"EMPIRE_MODE is {settings.mode}: the sandbox world belongs into a home of its own mode.")
     flags = ["--seed", str(settings.seed if seed is None else seed)] + (["--feed", feed] if feed else [])
     _run_service(settings, "world", port, flags)
 
@@ -144,7 +158,7 @@ def track(port: Annotated[int | None, typer.Option(help="Port; a free one is rem
 
 @app.command()
 def stop() -> None:
-    """Stop every service of this home: world, tracking, and the embedded database."""
+    """Stop every service of this home: the Dagster UI, world, tracking, and the embedded database."""
     from affiliate_empire.cli.services import Services
     from affiliate_empire.ledger.postgres import EmbeddedPostgres
 
@@ -153,7 +167,7 @@ def stop() -> None:
     stopped: list[str] = []
     for home in homes:
         services = Services(settings.model_copy(update={"home": home}))
-        stopped += [name for name in ("track", "world") if services.stop(name)]
+        stopped += [name for name in ("dev", "track", "world") if services.stop(name)]
         postgres = EmbeddedPostgres(home)
         if postgres.running():
             postgres.stop()
@@ -218,10 +232,13 @@ def pause(
 @app.command()
 def resume(scope: Annotated[str, typer.Argument(help="A paused scope.")]) -> None:
     """Lift a pause."""
-    from affiliate_empire.effects.switches import resume_scope
+    from affiliate_empire.effects.switches import pauses_in_words, resume_scope
 
-    resume_scope(scope, ledger=open_ledger(Settings()))
+    ledger = open_ledger(Settings())
+    resume_scope(scope, ledger=ledger)
     out.print(f"Resumed {scope}.")
+    for sentence in pauses_in_words(ledger=ledger):
+        out.print(f"Still {sentence[0].lower()}{sentence[1:]}", markup=False, soft_wrap=True)
 
 
 @effects_app.callback()
@@ -230,11 +247,12 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from affiliate_empire.effects.report import open_effects
+    from affiliate_empire.effects.resolve import unconfirmed
     from affiliate_empire.effects.switches import pauses_in_words
 
     ledger = open_ledger(Settings())
     rows = open_effects(ledger=ledger)
-    for sentence in pauses_in_words(ledger=ledger):
+    for sentence in [*unconfirmed(ledger=ledger), *pauses_in_words(ledger=ledger)]:
         Console(stderr=True).print(sentence, markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
@@ -304,7 +322,6 @@ def report(day: Annotated[str | None, typer.Option("--date", help="Which day; th
 def _run_service(settings: Settings, name: str, port: int | None, flags: list[str]) -> None:
     """Run a service in the foreground on its port, so that other commands of this home find it."""
     from affiliate_empire.cli.services import Services, require_free_port
-    from affiliate_empire.kernel.errors import Misconfigured
 
     services = Services(settings)
     if services.running(name):

@@ -26,6 +26,7 @@ from affiliate_empire.settings import Settings
 
 START_TIMEOUT = 90.0  # seconds; importing the stack on a busy machine takes most of it
 STOP_TIMEOUT = 20.0
+_STOPS_OTHERS = {"dev": 3 * STOP_TIMEOUT}  # it ends what it started first
 
 _MODULES = {"world": "affiliate_empire.sandbox", "track": "affiliate_empire.tracking"}
 _HEALTH = {"world": "/_world/health", "track": "/healthz"}
@@ -99,14 +100,18 @@ class Services:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
-                deadline = time.monotonic() + STOP_TIMEOUT
+                deadline = time.monotonic() + _STOPS_OTHERS.get(name, STOP_TIMEOUT)
                 # Ended or a zombie that its parent has not buried: either way it serves nobody any more.
                 while self._process(name) is not None and time.monotonic() < deadline:
                     time.sleep(0.05)
                 if self._process(name) is None:
                     break
-        self._pid_file(name).unlink(missing_ok=True)
+        self.forget(name)
         return process is not None
+
+    def forget(self, name: str) -> None:
+        """Remove the pid file of a service that has ended."""
+        self._pid_file(name).unlink(missing_ok=True)
 
     def note_pid(self, name: str, pid: int) -> None:
         """Write the pid file of a service, with the start time that tells a reused pid."""

@@ -108,7 +108,10 @@ def compare(totals: DayTotals, elsewhere: list[DayTotals], witness: Witness) -> 
     if missing := len(clicks - totals.clicks):
         problems.append(f"{missing} clicks were acknowledged and are not in the ledger.")
     if (invented := len(totals.clicks - clicks)) > witness.uncertain_clicks:
-        problems.append(f"{invented} clicks are in the ledger and nobody made them.")
+        problems.append(
+            f"{invented} clicks are in the ledger and nobody in the world made them. If somebody opened a link of this "
+            "home by hand, that was it: play the day in a new home to have it verified."
+        )
 
     known_payouts = {action for other in elsewhere for action in other.payouts}
     payouts = {p["action_id"]: int(p["payout_micros"]) for p in witness.payouts if p["action_id"] not in known_payouts}

@@ -121,6 +121,18 @@ def _is_another_job(effect: Effect, job_id: str) -> bool:
     return bool(paid) and (effect.handle or {}).get("job_id") != job_id
 
 
+def unconfirmed(*, ledger: Ledger) -> list[str]:
+    """The sentence that says what stands still until ``confirm_ledger``; empty where nothing does."""
+    with ledger.begin() as session:
+        installation = session.scalars(select(Installation)).one()
+        if installation.confirmed_epoch == installation.epoch:
+            return []
+    return [
+        "This ledger was restored or copied: nothing new is spent or posted until you have said with `empire effects "
+        "confirm` that no other installation works on its accounts."
+    ]
+
+
 def confirm_ledger(*, ledger: Ledger) -> int:
     """The owner's word after a restore or a copy: no other installation works on this ledger's accounts.
 

@@ -47,7 +47,8 @@ def resume_scope(scope: str, *, ledger: Ledger) -> None:
             restricted.status = "active"
         elif not lifted:
             paused = ", ".join(session.scalars(select(Pause.scope).order_by(Pause.scope))) or "nothing"
-            raise BadInput(f"{scope!r} is not paused; paused now: {paused}.")
+            hint = "" if kind in ("all", "vendor", "account") else f" Say account:{scope} or vendor:{scope}?"
+            raise BadInput(f"{scope!r} is not paused; paused now: {paused}.{hint}")
 
 
 def check(session: Session, vendor: str, account_id: str | None) -> None:

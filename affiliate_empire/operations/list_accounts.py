@@ -18,7 +18,8 @@ def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
 
     ``account_id``, ``display_name``, ``niche`` (None for any), ``status``, ``paused`` (the reason of the pause that
     holds it: its own, its platform's, or of all; None where it may post), ``connected`` (whether there is a grant to
-    post with; a blog needs none) and ``said`` (what its platform said last of how often it may post, and until when
+    post with; a blog needs none), ``approval`` (``auto`` or ``required``), ``route`` (how a TikTok account's posts get
+    there; None elsewhere) and ``said`` (what its platform said last of how often it may post, and until when
     that holds).
     """
     query = select(Account).order_by(Account.platform, Account.created_at, Account.account_id)
@@ -39,6 +40,8 @@ def list_accounts(*, grants: Grants, ledger: Ledger) -> list[dict[str, Any]]:
                 "status": account.status,
                 "paused": reason(account),
                 "connected": account.platform == "blog" or grants.is_connected(account.account_id),
+                "approval": account.approval,
+                "route": account.route if account.platform == "tiktok" else None,
                 "said": said.get(account.account_id, "").partition(": ")[2],
             }
             for account in session.scalars(query)

@@ -180,7 +180,8 @@ def drop_keys(home: Path) -> None:
 
 
 _HOW_TO_MAKE_ONE = (
-    "make one with `python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'`."
+    "put your copy of it back, for what it encrypted opens with no other. Only where nothing is stored yet, make one "
+    "with `python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'`."
 )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from affiliate_empire.cli.main import main
 from affiliate_empire.effects import EffectParked, NotApproved, State
 from affiliate_empire.ledger import Ledger
+from affiliate_empire.ledger.installation import bump_epoch
 from affiliate_empire.ledger.tables import Account, Effect, Piece, Publication
 from affiliate_empire.operations.approvals import set_approval
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, open_business
@@ -132,6 +133,9 @@ def test_a_route_is_chosen_and_what_is_handed_over_is_settled(
     routes = {account.account_id: account.route for account in rows(business.ledger, Account)}
     assert routes == dict.fromkeys(routes, "direct") | {"tiktok:gearlab": "package"}
 
+    listed = empire("accounts", "list")[1]
+    assert "yes, as files that" in listed
+
     piece = add_video(business, write_video(tmp_path / "short.mp4"), platform="tiktok")
     with pytest.raises(EffectParked):
         business.publish(piece)
@@ -139,13 +143,29 @@ def test_a_route_is_chosen_and_what_is_handed_over_is_settled(
     assert (code, said.split()[:3]) == (0, [piece, "tiktok:gearlab", "2026-11-20T14:20"])
     assert (Path(said.split()[3]) / "checklist.md").exists()
 
-    assert empire("handoff", "done", piece) == (1, "Say one of --url ADDRESS or --skipped.\n")
+    assert empire("handoff", "done", piece) == (
+        1, "Say one of --url ADDRESS (with --at TIME) or --skipped.\n"
+    )  # fmt: skip
     code, said = empire("handoff", "done", piece, "--url", "https://vm.tiktok.com/x")
     assert (code, "is not a video's full address" in said) == (1, True)
     address = "https://www.tiktok.com/@gearlab/video/7412345678901234567"
     assert empire("handoff", "done", piece, "--url", address) == (0, f"The post of {piece} is settled now.\n")
     assert empire("handoff") == (0, "Nothing waits to be posted by hand.\n")
     assert [effect.state for effect in rows(business.ledger, Effect)] == [State.SETTLED]
+
+
+def test_what_stays_paused_is_said_and_so_is_what_waits_for_a_word(business: Business, empire: Command) -> None:
+    empire("pause", "all")
+    empire("pause", "account:youtube:gearlab", "--reason", "a strike")
+    said = empire("resume", "all")[1]
+    assert "Resumed all." in said
+    assert "Still paused: account:youtube:gearlab (a strike)" in said
+    assert "Say account:youtube:gearlab" in empire("resume", "youtube:gearlab")[1]
+
+    assert "empire effects confirm" not in empire("effects")[1]
+    with business.ledger.begin() as session:
+        bump_epoch(session, "copied")
+    assert "nothing new is spent or posted" in " ".join(empire("effects")[1].split())
 
 
 # ---------------------------------------------------------------- approvals

@@ -181,3 +181,33 @@ def test_a_deploy_hook_is_kept_as_a_secret(monkeypatch: pytest.MonkeyPatch, addr
     settings = load_settings()
     assert bool(settings.blog_deploy_hook) is bool(address)
     assert "marked-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_misspelt_setting_is_refused_and_the_nearest_one_named(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if where == ".env":
+        (tmp_path / ".env").write_text("EMPIRE_BUDGT_DAY_USD=5\n")
+    else:
+        monkeypatch.setenv("EMPIRE_BUDGT_DAY_USD", "5")
+    said = _said_by(["stop"], monkeypatch, capsys)
+    assert said.startswith("EMPIRE_BUDGT_DAY_USD is no setting; did you mean EMPIRE_BUDGET_DAY_USD?")
+
+
+def test_an_env_file_of_another_encoding_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_bytes("EMPIRE_SEED=8".encode("utf-16"))
+    assert _said_by(["stop"], monkeypatch, capsys) == ".env is not UTF-8 text: save it as UTF-8.\n"
+
+
+@pytest.mark.parametrize("home", ["file", "file/in/it"])
+def test_a_home_that_cannot_be_is_one_sentence(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EMPIRE_HOME", str(tmp_path / home))
+    said = _said_by(["effects"], monkeypatch, capsys)
+    assert said.count("\n") == 1
+    assert "EMPIRE_HOME" in said

@@ -42,7 +42,7 @@ def test_the_same_day_agrees() -> None:
         (replace(SEEN, charges=[{"request_id": "req1", "micros": 9_501}]), "booked at"),
         (replace(SEEN, charges=[]), "charged nothing"),
         (replace(SEEN, charges=[*SEEN.charges, {"request_id": "req2", "micros": 1}]), "nobody booked"),
-        (replace(SEEN, clicks=[]), "nobody made"),
+        (replace(SEEN, clicks=[]), "nobody in the world made"),
         (replace(SEEN, clicks=[*SEEN.clicks, {"click_id": "click2"}]), "not in the ledger"),
         (replace(SEEN, payouts=[{"action_id": "action1", "payout_micros": 4_000_001}]), "action1"),
         (replace(SEEN, payouts=[]), "action1"),
