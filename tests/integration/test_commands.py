@@ -134,7 +134,7 @@ def test_a_route_is_chosen_and_what_is_handed_over_is_settled(
     assert routes == dict.fromkeys(routes, "direct") | {"tiktok:gearlab": "package"}
 
     listed = empire("accounts", "list")[1]
-    assert "yes, as files that" in listed
+    assert "as files" in listed
 
     piece = add_video(business, write_video(tmp_path / "short.mp4"), platform="tiktok")
     with pytest.raises(EffectParked):
