@@ -29,7 +29,7 @@ _BEFORE = timedelta(days=28)
 
 @dataclass(frozen=True)
 class Emergency:
-    """A cause that has just become known.
+    """A cause.
 
     ``answer``: what is left of the day is planned anew without ``account_id``; the programmes are looked at anew; or
     nothing more than the alert.
@@ -42,17 +42,19 @@ class Emergency:
 
 
 def find_emergencies(*, ledger: Ledger, clock: Clock, calendar: BusinessCalendar) -> list[Emergency]:
-    """The causes nobody knew of; an alert has been stored for each when this returns."""
+    """The causes that stand; when this returns, an alert has been stored for each, once.
+
+    A cause is named as long as it stands: what is asked for because of it bears its name and is begun once (the run
+    key), also where the tick that named it first was killed.
+    """
     judge_clicks(ledger=ledger)  # else the last hours' programs would count as people who do not buy
     now = clock.now()
     found = [*_restrictions(ledger, now, calendar), *_collapse(ledger, now, calendar)]
-    return [
-        emergency
-        for emergency in found
-        if raise_alert(
+    for emergency in found:
+        raise_alert(
             emergency.cause, severity="critical", subject="emergency", message=emergency.message, at=now, ledger=ledger
         )
-    ]
+    return found
 
 
 def _restrictions(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> list[Emergency]:
