@@ -142,6 +142,20 @@ def test_an_account_of_its_own_accord_asks_nobody(world: RunningWorld, business:
     assert rows(business.ledger, ApprovalRequest) == []
 
 
+def test_the_cover_is_shown(business: Business, video: str) -> None:
+    sha256 = business.media.save(b"a picture", "image/jpeg")
+    with business.ledger.begin() as session:
+        session.add(
+            Artifact(
+                piece_id=video, step="thumbnail", name="", inputs_sha256="i", sha256=sha256,
+                media_type="image/jpeg", content={},
+            )
+        )  # fmt: skip
+    ask(business)
+    (row,) = listed(business)
+    assert Path(row["cover"]).read_bytes() == b"a picture"
+
+
 # ---------------------------------------------------------------- bound to what was shown
 def _rerender(business: Business, piece: str, tmp_path: Path) -> None:
     sha256 = business.media.save(write_video(tmp_path / "other.mp4", seed=5), "video/mp4")
