@@ -56,9 +56,9 @@ class TikTokPoster:
         refuse_undisclosed(check_description(text.caption, self._policy))
         if material.account.route == "package":
             package = Package.of(material, text.title, text.caption, sha256)
-            return Composed(
-                HandOver(self._handoff, self._clock, self._media, package), package.looks(), package.trace()
-            )
+            act = HandOver(self._handoff, self._clock, self._media, package)
+            # Beside what is handed over: a package that waits for its person must stay the one that it was.
+            return Composed(act, package.looks(), package.trace(), beside={"flags": DRAFT_DISCLOSURES})
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
         post = _Post(material.account.route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
         tiktok = self._tiktok.of(material.account.account_id)
@@ -101,7 +101,7 @@ class _Post:
         return {
             "route": self.route,
             "caption": self.text.caption,
-            "flags": asdict(self.flags),
+            "flags": asdict(self.flags) if self.route == "direct" else DRAFT_DISCLOSURES,
             "video": self.sha256,
             "slot_at": self.slot_at.isoformat(),
         }
