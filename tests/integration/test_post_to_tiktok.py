@@ -527,6 +527,23 @@ def test_a_closed_route_holds_the_account_until_its_owner_chooses_another(
     published_once(world, business, before)
 
 
+@pytest.mark.parametrize(
+    ("route", "granted", "missing"),
+    [("direct", "video.upload,video.list", "video.publish"), ("inbox", "video.publish,video.list", "video.upload")],
+)
+def test_the_scope_that_a_route_lacks_is_named(
+    world: RunningWorld, business: Business, video: str, route: str, granted: str, missing: str
+) -> None:
+    take_route(business, route)
+    world.store.save_fact("tiktok.scopes", granted)
+    with pytest.raises(RouteClosed, match=f"lacks {missing}, which the route {route} needs"):
+        business.publish(video)
+    (alert,) = rows(business.ledger, Alert)
+    assert f"lacks {missing}" in alert.message
+    assert "`empire accounts route tiktok:gearlab` and" in alert.message
+    assert world.witness("posts") == []
+
+
 def test_a_video_longer_than_the_creator_may_post(world: RunningWorld, business: Business, video: str) -> None:
     with business.ledger.begin() as session:
         session.execute(update(Artifact).where(Artifact.step == "video").values(content={"duration": 601.0}))
