@@ -126,7 +126,8 @@ def published_once(world: RunningWorld, business: Business, before: Sequence[Sta
     (post,) = world.witness("posts")
     (stored,) = rows(business.ledger, Publication)
     assert stored.remote_id == post["remote_id"]
-    assert [effect.state for effect in rows(business.ledger, Effect)] == [*before, State.SETTLED]
+    effects = sorted(rows(business.ledger, Effect), key=lambda effect: effect.created_at)
+    assert [effect.state for effect in effects] == [*before, State.SETTLED]
     assert len(rows(business.ledger, QuotaUse)) == 1
     assert len(rows(business.ledger, Link)) == 1
     found: Publication = stored
