@@ -96,6 +96,7 @@ def _show(row: dict[str, Any], settings: Settings) -> None:
         f"{row['piece_id']}@{row['look']}  {row['account_id']}  {row['product']}",
         f"  slot      {row['slot_at'].astimezone(zone):%a %H:%M}, until {row['expires_at'].astimezone(zone):%a %H:%M}",
         f"  watch     {row['file'] or 'a text, below'}",
+        *([f"  cover     {row['cover']}"] if row["cover"] else []),
         f"  quality   {'accepted: ' + quality if quality else 'not measured'}",
         f"  similar   {'not measured' if row['similarity'] is None else row['similarity']}",
         f"  labels    {', '.join(f'{name}={value}' for name, value in row['labels'].items()) or 'in the text'}",

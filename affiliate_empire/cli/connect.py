@@ -68,6 +68,13 @@ def connect(
     what = "new" if done.is_new else "connected again" if done.revived else "connected"
     whose = f"{done.profile.name} (@{done.profile.handle})"
     out.print(f"{done.account_id} is {what}: {whose}.", markup=False, highlight=False, soft_wrap=True)
+    if done.drafts_only:
+        out.print(
+            "Posting (video.publish) was not allowed, so its posts go out as drafts that you finish in the app: its "
+            f"route is inbox now. To post directly, connect it again, allow that, then: empire accounts route "
+            f"{done.account_id} direct",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if done.is_new and not settings.simulated:
         out.print(f"Each of its posts waits for your word until: empire accounts approval {done.account_id} auto")
 

@@ -476,7 +476,7 @@ class Publication(Base):
     disclosures: Mapped[dict[str, Any]]  # the flags and texts that went out
     slot_at: Mapped[datetime]
     published_at: Mapped[datetime]  # when the public can see it
-    takedown_reason: Mapped[str | None]  # the owner's: why it shall go
+    takedown_reason: Mapped[str | None]  # the owner's: why it shall go; TikTok's, of what it never published
     taken_down_at: Mapped[datetime | None]  # business time at which it was known to be gone
     __table_args__ = (UniqueConstraint("piece_id", "account_id"), Index(None, "day", "platform"))
 

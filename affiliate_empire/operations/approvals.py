@@ -179,6 +179,25 @@ def _consent(shows: Mapping[str, Any], session: Session) -> None:
         raise NotApproved(f"{said}{piece_id} waits for approval: look with `empire approvals`.")
 
 
+def consent_to_cover(piece_id: str, cover: str) -> Callable[[Session], None]:
+    """What the setting of a posted video's cover asks: whether exactly this picture was approved with it.
+
+    The returned function raises ``NotApproved`` where the account requires approval and it was not.
+    """
+    return partial(_consent_to_cover, piece_id, cover)
+
+
+def _consent_to_cover(piece_id: str, cover: str, session: Session) -> None:
+    of_account = select(Account.approval).join(Piece, Piece.account_id == Account.account_id)
+    if session.scalars(of_account.where(Piece.piece_id == piece_id)).one() == AUTO:
+        return
+    asked = asked_about(session, [piece_id]).get(piece_id)
+    if asked is None or asked.verdict != APPROVED or approval_hash(asked.request.shows) != asked.request.sha256:
+        raise NotApproved(f"{piece_id} is not approved as it was shown last, and its cover with it.")
+    if asked.request.shows["looks"].get("cover") != cover:
+        raise NotApproved(f"The cover of {piece_id} is not approved: it is not the one that was shown.")
+
+
 def _word(decision: ApprovalDecision | None) -> str:
     assert decision is not None  # noqa: S101 - asked about something decided
     return f"{decision.decided_by} ({decision.reason})" if decision.reason else decision.decided_by
@@ -190,8 +209,9 @@ def waiting(*, ledger: Ledger, media: MediaStore, calendar: BusinessCalendar, no
 
     Each row has everything that the decision is about: ``piece_id``, ``look``, ``account_id``, ``platform``, ``day``,
     ``slot_at``, ``expires_at``, ``product``, ``title``, ``text``, ``link``, ``leads_to``, ``labels``, ``file`` (to
-    watch; None for a text), ``quality`` (what quality control measured), ``similarity`` (None where nothing measures
-    it), ``requested_at``, ``changed``: what differs from the look that was approved before.
+    watch; None for a text), ``cover`` (None where there is none), ``quality`` (what quality control measured),
+    ``similarity`` (None where nothing measures it), ``requested_at``, ``changed``: what differs from the look that was
+    approved before.
     """
     with ledger.begin() as session:
         pieces = session.execute(
@@ -246,7 +266,7 @@ def _videos(session: Session, piece_ids: Collection[str]) -> dict[str, Artifact]
 def _row(request: ApprovalRequest, video: Artifact | None, media: MediaStore) -> dict[str, Any]:
     """One request as it is listed."""
     shows, looks = request.shows, request.shows["looks"]
-    sha256 = looks.get("video")
+    sha256, cover = looks.get("video"), looks.get("cover")
     measured = video.content if video is not None and video.sha256 == sha256 else {}
     texts = [looks[name] for name in ("description", "caption", "mdx") if looks.get(name)]
     return {
@@ -261,6 +281,7 @@ def _row(request: ApprovalRequest, video: Artifact | None, media: MediaStore) ->
         "leads_to": shows["leads_to"],
         "labels": looks.get("flags", {}),
         "file": None if sha256 is None else str(media.path(sha256)),
+        "cover": None if cover is None else str(media.path(cover)),
         # Only what passed quality control is kept: what it measured stands with the file.
         "quality": {name: measured[name] for name in ("duration", "lufs", "true_peak", "size") if name in measured},
         "similarity": measured.get("similarity"),

@@ -29,18 +29,24 @@ from affiliate_empire.vault import Grants, Vault
 from affiliate_empire.vendors.errors import CredentialsRejected, VendorError
 from affiliate_empire.vendors.loopback import Loopback
 from affiliate_empire.vendors.oauth import Authorization, Granted, NotConsented, Profile, SignIn
+from affiliate_empire.vendors.tiktok import PUBLISH
 
 PATIENCE = 300.0  # seconds that a person may take to sign in
 
 
 @dataclass(frozen=True)
 class Connected:
-    """An account that may be acted for now. ``revived``: it could not be before, and may post again."""
+    """An account that may be acted for now.
+
+    ``revived``: it could not be before, and may post again. ``drafts_only``: it was to post directly, and its owner
+    did not allow that, so that its route is ``inbox`` now.
+    """
 
     account_id: str
     profile: Profile
     is_new: bool
     revived: bool
+    drafts_only: bool
 
 
 def connect_account(
@@ -70,7 +76,8 @@ def connect_account(
     Raises:
         NotConsented: the owner said no, did not come back in time, or the answer is not to this sign-in.
         BadInput: it is another account than the one that was named; or several signed in, and none was named.
-        CredentialsRejected: our app is not accepted, or a scope was not granted: the message says which, and what for.
+        CredentialsRejected: our app is not accepted, or a scope that is needed was not granted: the message says which,
+            and what for.
         VendorError, Misconfigured: as the authorization raises.
     """
     ledger = vault.ledger
@@ -96,6 +103,9 @@ def connect_account(
             account, is_new = _account_of(session, platform, profile, account_id, grants)
             account.display_name = profile.name
             account.niche = niche or account.niche
+            drafts_only = platform == "tiktok" and PUBLISH not in scopes and account.route == "direct"
+            if drafts_only:
+                account.route = "inbox"
             found = account.account_id
         vault.put_in_place(pending, found, _secret(platform, granted, profile, clock.now()))
     except BaseException:  # even an interrupt: a grant that is nobody's must not stay in the vault
@@ -103,7 +113,7 @@ def connect_account(
         raise
     if is_new:
         _remove_placeholder(platform, grants, ledger)
-    return Connected(found, profile, is_new, _revive(found, ledger, clock.now()))
+    return Connected(found, profile, is_new, _revive(found, ledger, clock.now()), drafts_only)
 
 
 def _code(answer: Mapping[str, str], sign_in: SignIn, authorization: Authorization, platform: str) -> str:
@@ -122,14 +132,16 @@ def _code(answer: Mapping[str, str], sign_in: SignIn, authorization: Authorizati
 
 
 def _refuse_missing(scopes: frozenset[str], authorization: Authorization, platform: str) -> None:
+    any_of = authorization.any_of
+    if authorization.scopes.keys() - any_of <= scopes and (not any_of or any_of & scopes):
+        return
     missing = [f"{name} ({what_for})" for name, what_for in authorization.scopes.items() if name not in scopes]
-    if missing:
-        raise CredentialsRejected(
-            f"{authorization.name} did not grant {', '.join(missing)}: nothing was stored; run `empire connect "
-            f"{platform}` again and allow everything that it asks for.",
-            vendor=platform,
-            code="scope",
-        )
+    raise CredentialsRejected(
+        f"{authorization.name} did not grant {', '.join(missing)}: nothing was stored; run `empire connect {platform}` "
+        "again and allow everything that it asks for.",
+        vendor=platform,
+        code="scope",
+    )
 
 
 def _learn_who_they_are(platform: str, grants: Grants, who_is: Callable[[str], str], ledger: Ledger) -> None:

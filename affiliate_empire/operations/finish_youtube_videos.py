@@ -3,7 +3,7 @@
 An accepted upload is not a published one: processing may fail, and YouTube may reject the video as a duplicate or for
 its content. The cover can be set only when processing is complete. Each cover is an effect of its own, so that it can
 neither fail nor repeat the post it belongs to; setting the same picture twice changes nothing, so its handle is always
-safe to commit again.
+safe to commit again. Where the account requires approval, only the cover that was approved with the video is set.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from affiliate_empire.effects import EffectKind, Effects, Intent, NotDone, Receipt, State, Verdict
+from affiliate_empire.effects import EffectKind, Effects, Intent, NotApproved, NotDone, Receipt, State, Verdict
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Artifact, Effect, Publication
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.operations.approvals import consent_to_cover
 from affiliate_empire.operations.patience import read
 from affiliate_empire.operations.sync_metrics import tell_of_fallen
 from affiliate_empire.vendors.errors import CredentialsRejected, QuotaExhausted, VendorRefused
@@ -39,7 +40,8 @@ def finish_youtube_videos(
     Returns how many got a cover.
 
     A video that failed in processing, was rejected, or is still private after its time raises an alert, once. A cover
-    that YouTube refuses is told once and not tried again; what else keeps one back is tried by the next call.
+    that YouTube refuses is told once and not tried again; one that is not approved is told once and set if it is made
+    again as it was approved; what else keeps one back is tried by the next call.
 
     Raises:
         VendorUnavailable, VendorRefused: YouTube could not be asked how the videos stand.
@@ -85,7 +87,7 @@ def finish_youtube_videos(
             done += 1
         except (QuotaExhausted, CredentialsRejected):
             break  # every other one would hear the same
-        except VendorRefused as refusal:
+        except (VendorRefused, NotApproved) as refusal:
             raise_alert(
                 "cover", video.publication_id, severity="low", subject="youtube: a video has no cover of ours",
                 message=f"{video.url} keeps the frame that YouTube chose ({str(refusal).rstrip('.')}): set its cover "
@@ -131,6 +133,7 @@ def _intent(video: Publication, cover: str) -> Intent:
         day=video.day,
         piece_id=video.piece_id,
         account_id=video.account_id,
+        consent=consent_to_cover(video.piece_id, cover),
     )
 
 

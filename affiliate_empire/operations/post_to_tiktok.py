@@ -27,7 +27,16 @@ from affiliate_empire.publishing.flags import DRAFT_DISCLOSURES, TikTokFlags, af
 from affiliate_empire.publishing.texts import CaptionText, caption_text
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, RouteClosed, VendorError, VendorRefused
-from affiliate_empire.vendors.tiktok import UPLOAD_LIFE, PostInfo, PublishStatus, TikTokClient, Upload, UploadGone
+from affiliate_empire.vendors.tiktok import (
+    PUBLISH,
+    UPLOAD,
+    UPLOAD_LIFE,
+    PostInfo,
+    PublishStatus,
+    TikTokClient,
+    Upload,
+    UploadGone,
+)
 
 _HOLDS = timedelta(hours=24)  # what creator_info answers is asked afresh before each post
 
@@ -56,9 +65,9 @@ class TikTokPoster:
         refuse_undisclosed(check_description(text.caption, self._policy))
         if material.account.route == "package":
             package = Package.of(material, text.title, text.caption, sha256)
-            return Composed(
-                HandOver(self._handoff, self._clock, self._media, package), package.looks(), package.trace()
-            )
+            act = HandOver(self._handoff, self._clock, self._media, package)
+            # Beside what is handed over: a package that waits for its person must stay the one that it was.
+            return Composed(act, package.looks(), package.trace(), beside={"flags": DRAFT_DISCLOSURES})
         seconds = float(material.artifacts["video"].content.get("duration", 0.0))
         post = _Post(material.account.route, text, affiliate_tiktok_flags(), sha256, seconds, material.piece.slot_at)
         tiktok = self._tiktok.of(material.account.account_id)
@@ -77,7 +86,7 @@ class TikTokPoster:
         try:
             creator = self._tiktok.of(account.account_id).fetch_creator_info()
         except CredentialsRejected as error:
-            raise _of_route(error) from error
+            raise _of_route(error, account.route) from error
         return SeenLimit("creator_info", None, None, _HOLDS, creator.longest_seconds)
 
 
@@ -101,7 +110,7 @@ class _Post:
         return {
             "route": self.route,
             "caption": self.text.caption,
-            "flags": asdict(self.flags),
+            "flags": asdict(self.flags) if self.route == "direct" else DRAFT_DISCLOSURES,
             "video": self.sha256,
             "slot_at": self.slot_at.isoformat(),
         }
@@ -161,7 +170,7 @@ class TikTokAct:
             else:
                 upload = self._tiktok.start_draft(size)
         except CredentialsRejected as error:
-            raise _of_route(error) from error
+            raise _of_route(error, post.route) from error
         self._received = 0
         return {
             "publish_id": upload.publish_id,
@@ -271,8 +280,13 @@ class TikTokAct:
         )
 
 
-def _of_route(error: CredentialsRejected) -> CredentialsRejected:
+def _of_route(error: CredentialsRejected, route: str) -> CredentialsRejected:
     """A missing scope closes the route that needs it, not the account."""
     if error.code != "scope_not_authorized":
         return error
-    return RouteClosed(str(error), vendor=error.vendor, code=error.code)
+    return RouteClosed(
+        f"The account's grant lacks {PUBLISH if route == 'direct' else UPLOAD}, which the route {route} needs: connect "
+        "it again with `empire connect tiktok` and allow that.",
+        vendor=error.vendor,
+        code=error.code,
+    )

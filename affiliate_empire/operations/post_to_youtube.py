@@ -47,7 +47,12 @@ class YouTubePoster:
         refuse_undisclosed(check_description(text.description, self._policy))
         upload = _Upload(text, affiliate_video_flags(), sha256, material.piece.slot_at, material.link)
         youtube = self._youtube.of(material.account.account_id)
-        return Composed(VideoAct(youtube, self._clock, self._media, upload), upload.looks(), upload.trace())
+        act = VideoAct(youtube, self._clock, self._media, upload)
+        thumbnail = material.artifacts.get("thumbnail")
+        # Beside what is sent: another cover makes no other video of one that may be out already. It is an act of its
+        # own, which asks for approval itself (``operations.finish_youtube_videos``).
+        cover = {"cover": None if thumbnail is None else thumbnail.sha256}
+        return Composed(act, upload.looks(), upload.trace(), beside=cover)
 
     def asking(self, account_id: str) -> Act:
         return VideoAct(self._youtube.of(account_id), self._clock, None, None)

@@ -7,7 +7,7 @@ A platform's poster (``operations.post_to_youtube`` and its like) composes a pos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -77,11 +77,13 @@ class Composed:
         act: how it is carried out.
         looks: everything of it that may not change once it may have happened; hashed, it is the effect's fingerprint.
         trace: what its handle would say of it, to look for it where no handle was kept (``Intent.trace``).
+        beside: what else its owner is shown and approves, that is no part of what is sent with it.
     """
 
     act: Act
     looks: dict[str, Any]
     trace: dict[str, Any]
+    beside: dict[str, Any] = field(default_factory=dict)
 
 
 class Poster(Protocol):

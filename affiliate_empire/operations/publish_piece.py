@@ -292,7 +292,7 @@ def _compose(
         )
     )
     shows = shown(
-        composed.looks,
+        composed.looks | composed.beside,
         piece_id=piece.piece_id,
         account_id=piece.account_id,
         day=piece.day,

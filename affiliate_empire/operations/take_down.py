@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import (
     RESTORED,
@@ -29,6 +30,7 @@ from affiliate_empire.effects import (
     State,
     StillUnknown,
     Verdict,
+    quotas,
 )
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
@@ -198,7 +200,7 @@ def refuse_takedown(publication: Publication, way: str, *, effects: Effects) -> 
         return
     with effects.ledger.begin() as session:
         deleted = session.scalar(select(Effect.state).where(Effect.key == _key(publication, DELETE))) == State.SETTLED
-    if deleted or way == UNLIST:
+    if deleted or way == UNLIST or is_unpublished(publication):
         raise BadInput(
             f"{publication.url} was taken down on {publication.taken_down_at:%Y-%m-%d at %H:%M} UTC already "
             f"({publication.takedown_reason})."
@@ -257,9 +259,7 @@ def take_down(
         raise BadInput("Say why with --reason: it is kept with the post.")
     refuse_takedown(publication, way, effects=effects)
     with ledger.begin() as session:
-        row = session.get_one(Publication, publication.publication_id, with_for_update=True)
-        row.takedown_reason = row.takedown_reason or reason.strip()
-        session.execute(update(Link).where(Link.piece_id == row.piece_id).values(status="retired"))
+        _disown(session, publication, reason.strip())
     remover = removers.get(publication.platform)
     act: Act = _ByHand(publication) if remover is None else _Removal(remover, publication, way, clock)
     try:
@@ -300,6 +300,38 @@ def tell_taken_down(
         raise BadInput(f"{_NAMES[publication.platform]} still shows {publication.url}: {_by_hand(publication)}.")
     effects.perform(_intent(publication, way, clock, calendar), _Told(publication))
     return _record(publication, ledger, clock)
+
+
+def mark_unpublished(publication: Publication, reason: str, *, ledger: Ledger, at: datetime) -> None:
+    """Mark a post as taken down that its platform says it never published, after it had every byte of it.
+
+    It is proven not to have happened, so its place in the account's window is given back; its effect stays settled,
+    and its piece is posted no more.
+
+    Args:
+        reason: the platform's.
+        at: business time.
+    """
+    with ledger.begin() as session:
+        # The effect first, as everywhere that locks one.
+        effect = session.get_one(Effect, publication.effect_id, with_for_update=True)
+        row = _disown(session, publication, reason)
+        row.taken_down_at = row.taken_down_at or at
+        quotas.free(session, effect)
+
+
+def is_unpublished(publication: Publication) -> bool:
+    """Whether a post on TikTok is down that never had an id of its own: nobody outside knows it as a post."""
+    down = publication.platform == "tiktok" and publication.taken_down_at is not None
+    return down and is_publish_id(publication.remote_id)
+
+
+def _disown(session: Session, publication: Publication, reason: str) -> Publication:
+    """From now on it is not ours: its link leads nowhere, its metrics are read no more."""
+    row = session.get_one(Publication, publication.publication_id, with_for_update=True)
+    row.takedown_reason = row.takedown_reason or reason
+    session.execute(update(Link).where(Link.piece_id == row.piece_id).values(status="retired"))
+    return row
 
 
 @dataclass(frozen=True)

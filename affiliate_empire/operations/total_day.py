@@ -26,6 +26,7 @@ from affiliate_empire.ledger.tables import (
     Publication,
 )
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.take_down import is_unpublished
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
             day=day,
             pieces=len(pieces),
             quarantined={p.piece_id: p.reason or "" for p in pieces if p.status == "quarantined"},
-            posts={p.remote_id: p.platform for p in publications},
+            posts={p.remote_id: p.platform for p in publications if not is_unpublished(p)},
             labels={p.remote_id: p.disclosures for p in publications},
             charges={e.remote_id or e.effect_id: e.cost_micros or 0 for e in effects if e.state != "lost"},
             lost_micros=[e.cost_micros or 0 for e in effects if e.state == "lost"],

@@ -490,6 +490,7 @@ class InstagramOAuth:
         "pages_show_list": "to find the Facebook page that the account belongs to",
         "pages_read_engagement": "to reach the account through its page",
     }
+    any_of: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

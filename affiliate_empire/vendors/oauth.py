@@ -90,6 +90,10 @@ class Authorization(Protocol):
     def scopes(self) -> Mapping[str, str]:
         """What is asked for, and what each is for."""
 
+    @property
+    def any_of(self) -> frozenset[str]:
+        """Those scopes of which one is enough, where there are such; every other one is needed."""
+
     def address(self, sign_in: SignIn) -> str:
         """Where the owner signs in."""
 

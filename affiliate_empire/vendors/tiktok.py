@@ -34,6 +34,9 @@ from affiliate_empire.vendors.errors import (
 from affiliate_empire.vendors.http import never_log, open_http, retry_after, transport_failure
 from affiliate_empire.vendors.oauth import Grant, Granted, Profile, SignIn, Tokens
 
+PUBLISH, UPLOAD = "video.publish", "video.upload"  # scopes: to post, and to send drafts
+_BASIC = "user.info.basic"
+
 _VENDOR = "tiktok"
 _SITES = {"https://open.tiktokapis.com": "https://www.tiktok.com"}  # the world shows its videos itself
 _IDS_PER_CALL = 20
@@ -403,11 +406,12 @@ class TikTokOAuth:
     name = "TikTok"
     host = "127.0.0.1"
     scopes: ClassVar[Mapping[str, str]] = {
-        "user.info.basic": "to see which account it is",
-        "video.publish": "to post, and to ask before each post what the account may choose",
-        "video.upload": "to send drafts to the app's inbox",
+        _BASIC: "to see which account it is",
+        PUBLISH: "to post, and to ask before each post what the account may choose",
+        UPLOAD: "to send drafts to the app's inbox",
         "video.list": "to read how posts fare",
     }
+    any_of = frozenset({PUBLISH, UPLOAD})
 
     def __init__(
         self,
@@ -461,7 +465,7 @@ class TikTokOAuth:
 
     def identify(self, granted: Granted) -> tuple[frozenset[str], list[Profile]]:
         scopes = granted.scopes or frozenset()
-        return scopes, self.profiles(granted.access_token) if set(self.scopes) <= scopes else []
+        return scopes, self.profiles(granted.access_token) if _BASIC in scopes else []
 
     def profiles(self, access_token: str) -> list[Profile]:
         """The creator of a token; where TikTok does not tell the user name now, the handle is the display name."""
@@ -474,7 +478,7 @@ class TikTokOAuth:
         creator = f"{self._api}/post/publish/creator_info/query/"
         try:
             handle = self._told("POST", creator, content=b"{}", headers=headers).get("creator_username")
-        except VendorRefused:  # of one who may not post now: with 15 posts in 24 hours, or banned
+        except VendorRefused:  # of one who may not post now: drafts only, 15 posts in 24 hours, or banned
             handle = None
         return [Profile(str(user["open_id"]), str(handle or name), name)]
 

@@ -42,6 +42,7 @@ class YouTubeOAuth:
         f"{_AUTH}youtube.force-ssl": "to take videos down",
         f"{_AUTH}yt-analytics.readonly": "to read how long videos are watched",
     }
+    any_of: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

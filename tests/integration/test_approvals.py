@@ -26,6 +26,7 @@ from affiliate_empire.ledger.tables import (
     Piece,
 )
 from affiliate_empire.operations.approvals import approvals_of, approve, reject, set_approval, waiting
+from affiliate_empire.operations.choose_route import choose_route
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.operations.prepare_ledger import prepare_ledger
@@ -140,6 +141,29 @@ def test_an_account_of_its_own_accord_asks_nobody(world: RunningWorld, business:
     business.publish(video)
     assert len(world.witness("posts")) == 1
     assert rows(business.ledger, ApprovalRequest) == []
+
+
+@pytest.mark.parametrize("route", ["inbox", "package"])
+def test_labels_that_a_person_sets_are_not_shown_as_ours(business: Business, tmp_path: Path, route: str) -> None:
+    choose_route("tiktok:gearlab", route, ledger=business.ledger)
+    add_video(business, write_video(tmp_path / "short.mp4"), platform="tiktok")
+    ask(business, "tiktok")
+    (row,) = listed(business)
+    assert row["labels"] == {"left_to_the_person_who_posts": True}
+
+
+def test_the_cover_is_shown(business: Business, video: str) -> None:
+    sha256 = business.media.save(b"a picture", "image/jpeg")
+    with business.ledger.begin() as session:
+        session.add(
+            Artifact(
+                piece_id=video, step="thumbnail", name="", inputs_sha256="i", sha256=sha256,
+                media_type="image/jpeg", content={},
+            )
+        )  # fmt: skip
+    ask(business)
+    (row,) = listed(business)
+    assert Path(row["cover"]).read_bytes() == b"a picture"
 
 
 # ---------------------------------------------------------------- bound to what was shown

@@ -19,6 +19,7 @@ from affiliate_empire.kernel.errors import BadInput, EmpireError
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Credential
 from affiliate_empire.operations.alerts import load_alerts
+from affiliate_empire.operations.choose_route import choose_route
 from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.settings import Settings
 from affiliate_empire.vault import Grants, Vault, open_master_keys
@@ -227,6 +228,44 @@ def test_a_creator_who_may_not_post_now_can_be_connected(world: RunningWorld, le
     world.sign_in("tiktok", SECOND["tiktok"])
     world.fault("POST /tiktok/v2/post/publish/creator_info/query/", kind="quota")
     assert connect(world, ledger, grants, "tiktok").account_id == "tiktok:sandbox-kitchen"
+
+
+# ---------------------------------------------------------------- drafts only
+def test_a_creator_who_lets_us_send_drafts_only_takes_the_route_of_drafts(
+    world: RunningWorld, ledger: Ledger, grants: Grants
+) -> None:
+    world.sign_in("tiktok", SECOND["tiktok"], withhold=["video.publish"])
+    done = connect(world, ledger, grants, "tiktok")
+    assert (done.account_id, done.is_new, done.drafts_only) == ("tiktok:sandbox-kitchen", True, True)
+    assert accounts(ledger, "tiktok")[done.account_id].route == "inbox"
+
+    # Allowed more, it stays what it is until its owner says otherwise; nor does less make a draft of a package.
+    world.sign_in("tiktok", SECOND["tiktok"])
+    assert not connect(world, ledger, grants, "tiktok").drafts_only
+    assert accounts(ledger, "tiktok")[done.account_id].route == "inbox"
+    choose_route(done.account_id, "package", ledger=ledger)
+    world.sign_in("tiktok", SECOND["tiktok"], withhold=["video.publish"])
+    assert not connect(world, ledger, grants, "tiktok").drafts_only
+    assert accounts(ledger, "tiktok")[done.account_id].route == "package"
+
+
+def test_a_creator_who_lets_us_post_and_send_no_drafts_can_be_connected(
+    world: RunningWorld, ledger: Ledger, grants: Grants
+) -> None:
+    world.sign_in("tiktok", SECOND["tiktok"], withhold=["video.upload"])
+    done = connect(world, ledger, grants, "tiktok")
+    assert not done.drafts_only
+    assert accounts(ledger, "tiktok")[done.account_id].route == "direct"
+
+
+@pytest.mark.parametrize("withheld", [["video.publish", "video.upload"], ["user.info.basic"], ["video.list"]])
+def test_a_creator_who_lets_us_do_too_little_is_told_what_is_missing(
+    world: RunningWorld, ledger: Ledger, grants: Grants, withheld: list[str]
+) -> None:
+    scopes = authorization(world, "tiktok").scopes
+    world.sign_in("tiktok", SECOND["tiktok"], withhold=withheld)
+    words = ", ".join(f"{scope} \\({scopes[scope]}\\)" for scope in withheld)
+    refused(CredentialsRejected, f"did not grant {words}: nothing was stored", world, ledger, grants, "tiktok")
 
 
 # ---------------------------------------------------------------- again, after the grant ended

@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from affiliate_empire.effects import State
+from affiliate_empire.effects import NotApproved, State
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Publication
+from affiliate_empire.ledger.tables import Alert, ApprovalRequest, Artifact, Effect, Publication
+from affiliate_empire.operations.approvals import approve, set_approval
 from affiliate_empire.operations.finish_youtube_videos import finish_youtube_videos
+from affiliate_empire.vendors.errors import VendorUnavailable
 from tests.factories.publishing import Business, add_video, after, open_business
 from tests.factories.worlds import START, RunningWorld, write_video
 
@@ -45,17 +47,23 @@ def cover(business: Business, tmp_path: Path) -> bytes:
 
 
 def give_cover(business: Business, piece: str) -> bytes:
+    picture = make_cover(business, piece)
+    business.publish(piece)
+    return picture
+
+
+def make_cover(business: Business, piece: str, colour: str = "navy") -> bytes:
+    """A piece's thumbnail, made or made anew."""
     picture = io.BytesIO()
-    Image.new("RGB", (108, 192), "navy").save(picture, "JPEG")
+    Image.new("RGB", (108, 192), colour).save(picture, "JPEG")
     sha256 = business.media.save(picture.getvalue(), "image/jpeg")
     with business.ledger.begin() as session:
-        session.add(
+        session.merge(
             Artifact(
                 piece_id=piece, step="thumbnail", name="", inputs_sha256="i", sha256=sha256,
                 media_type="image/jpeg", content={},
             )
         )  # fmt: skip
-    business.publish(piece)
     return picture.getvalue()
 
 
@@ -161,3 +169,65 @@ def test_a_video_that_stays_private_after_its_time_is_told(
     finish(business)
     (alert,) = rows(business.ledger, Alert)
     assert "still private" in alert.message
+
+
+# ---------------------------------------------------------------- where the owner approves
+@pytest.fixture
+def approved(business: Business, tmp_path: Path) -> str:
+    """A piece whose look, with a navy cover, its owner approved; not sent yet."""
+    set_approval("youtube:gearlab", "required", ledger=business.ledger)
+    piece = add_video(business, write_video(tmp_path / "short.mp4"))
+    make_cover(business, piece)
+    with pytest.raises(NotApproved):
+        business.publish(piece)
+    approve([piece], by="alice", ledger=business.ledger)
+    return piece
+
+
+def test_a_cover_made_anew_before_the_video_is_sent_voids_its_approval(
+    world: RunningWorld, business: Business, approved: str
+) -> None:
+    cover = make_cover(business, approved, "red")
+    with pytest.raises(NotApproved, match="is void, since this changed: cover"):
+        business.publish(approved)
+    assert world.witness("posts") == []
+    with business.ledger.begin() as session:
+        latest = session.scalars(select(ApprovalRequest).order_by(ApprovalRequest.request_id.desc())).first()
+        assert latest is not None
+    approve([f"{approved}@{latest.sha256[:8]}"], by="alice", ledger=business.ledger)
+    business.publish(approved)
+    world.move_to(START + timedelta(minutes=2))
+    assert finish(business) == 1
+    assert flags(world)["thumbnail_sha256"] == hashlib.sha256(cover).hexdigest()
+
+
+def test_a_cover_made_anew_after_the_video_was_sent_is_not_set_unseen(
+    world: RunningWorld, business: Business, approved: str
+) -> None:
+    business.publish(approved)
+    make_cover(business, approved, "red")
+    world.move_to(START + timedelta(minutes=2))
+    assert [finish(business), finish(business)] == [0, 0]
+    assert "thumbnail_sha256" not in flags(world)
+    (told,) = [alert for alert in rows(business.ledger, Alert) if alert.subject.startswith("youtube:")]
+    assert "not approved" in told.message
+    assert "YouTube Studio" in told.message
+
+    seen = make_cover(business, approved)
+    assert finish(business) == 1
+    assert flags(world)["thumbnail_sha256"] == hashlib.sha256(seen).hexdigest()
+
+
+def test_a_cover_made_anew_while_a_reply_is_lost_holds_up_no_reconciliation(
+    world: RunningWorld, business: Business, approved: str
+) -> None:
+    world.fault("PUT /youtube/upload/youtube/v3/videos", when="after", drop=True, skip=1, times=100)
+    with pytest.raises(VendorUnavailable):
+        business.publish(approved)
+    world.clear_faults()
+    make_cover(business, approved, "red")
+    business.publish(approved)
+    assert len(world.witness("posts")) == len(rows(business.ledger, Publication)) == 1
+    world.move_to(START + timedelta(minutes=2))
+    assert finish(business) == 0
+    assert "thumbnail_sha256" not in flags(world)

@@ -24,6 +24,7 @@ from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Account,
+    AccountLimit,
     Alert,
     Artifact,
     Credential,
@@ -40,6 +41,8 @@ from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.operations.publish_piece import NotDue
+from affiliate_empire.operations.take_down import DELETE, refuse_takedown
+from affiliate_empire.operations.total_day import total_day
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.servers.tiktok import CREATOR
 from affiliate_empire.settings import SANDBOX_KEYS
@@ -123,7 +126,8 @@ def published_once(world: RunningWorld, business: Business, before: Sequence[Sta
     (post,) = world.witness("posts")
     (stored,) = rows(business.ledger, Publication)
     assert stored.remote_id == post["remote_id"]
-    assert [effect.state for effect in rows(business.ledger, Effect)] == [*before, State.SETTLED]
+    effects = sorted(rows(business.ledger, Effect), key=lambda effect: effect.created_at)
+    assert [effect.state for effect in effects] == [*before, State.SETTLED]
     assert len(rows(business.ledger, QuotaUse)) == 1
     assert len(rows(business.ledger, Link)) == 1
     found: Publication = stored
@@ -377,6 +381,85 @@ def test_a_publish_that_ended_without_a_post_is_asked_once_and_stops_no_other(
     assert any("picture_size_check_failed" in message for message in messages)
     assert any("not known to TikTok" in message for message in messages)
 
+    # FAILED proves that nothing is out; a publish that TikTok does not know proves nothing.
+    down = {p.piece_id: p for p in rows(business.ledger, Publication) if p.takedown_reason or p.taken_down_at}
+    assert set(down) == {"pc_failed"}
+    assert down["pc_failed"].taken_down_at == after(300)
+    assert "picture_size_check_failed" in down["pc_failed"].takedown_reason
+    assert {link.piece_id: link.status for link in rows(business.ledger, Link)} == {
+        "pc_failed": "retired",
+        "pc_good": "live",
+    }
+    assert [use.effect_id for use in rows(business.ledger, QuotaUse)] == [good.effect_id]
+    assert business.publish("pc_failed").taken_down_at is not None
+    assert len(world.witness("posts")) == 1
+    assert set(total_day(DAY, ledger=business.ledger, media=business.media).posts) == {
+        good.remote_id,
+        "v_pub_file~unknown",
+    }
+    with pytest.raises(BadInput, match="picture_size_check_failed"):
+        refuse_takedown(down["pc_failed"], DELETE, effects=business.effects)
+
+
+@pytest.mark.parametrize(
+    ("hours", "heeded"), [(1, True), (30, False)], ids=["heard-soon", "heard-when-the-window-rolled-on"]
+)
+def test_a_full_window_that_is_heard_of_after_the_last_byte_lowers_the_cap(
+    world: RunningWorld, business: Business, video: str, hours: int, heeded: bool
+) -> None:
+    start = business.tiktok.start_post
+
+    def start_and_fill(*arguments: Any) -> Any:
+        upload = start(*arguments)
+        world.put_account("tiktok", posts_per_day=0)
+        return upload
+
+    business.tiktok.start_post = start_and_fill  # type: ignore[method-assign]
+    business.publish(video)
+    world.put_account("tiktok", posts_per_day=15)
+    world.move_to(after(60 * hours))
+    assert find(business) == 0
+
+    (publication,) = rows(business.ledger, Publication)
+    assert "spam_risk_too_many_posts" in publication.takedown_reason
+    assert rows(business.ledger, QuotaUse) == []
+    said = [
+        (each.signal, each.posts, each.holds_until) for each in rows(business.ledger, AccountLimit) if each.posts == 0
+    ]
+    until = world.now() + timedelta(hours=24)
+    assert said == ([("spam_risk_too_many_posts", 0, until)] if heeded else [])
+    assert find(business) == 0
+    assert len(rows(business.ledger, Alert)) == 1
+
+
+def test_a_ban_that_is_heard_of_after_the_last_byte_holds_the_account(
+    world: RunningWorld, business: Business, video: str
+) -> None:
+    business.publish(video)
+    failed = {"status": "FAILED", "fail_reason": "spam_risk_user_banned_from_posting"}
+    world.fault(STATUS, status=200, body={"data": failed, "error": {"code": "ok", "message": "", "log_id": "l"}})
+    world.move_to(after(30))
+    find(business)
+    (publication,) = rows(business.ledger, Publication)
+    assert publication.taken_down_at == after(30)
+    (pause,) = rows(business.ledger, Pause)
+    assert pause.scope == "account:tiktok:gearlab"
+
+
+def test_a_process_that_dies_before_a_fall_is_marked_is_made_up_for_and_tells_once(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    small = write_video(tmp_path / "small.mp4", size=(90, 160), rate=30)
+    business.publish(add_video(business, small, platform="tiktok"))
+    world.move_to(after(30))
+    find(business)
+    with business.ledger.begin() as session:
+        session.execute(update(Publication).values(taken_down_at=None, takedown_reason=None))
+    find(business)
+    (publication,) = rows(business.ledger, Publication)
+    assert publication.taken_down_at == after(30)
+    assert len(rows(business.ledger, Alert)) == 1
+
 
 def test_a_sync_asks_for_the_newest_and_stays_below_the_limit(world: RunningWorld, business: Business) -> None:
     most = load_policy().tiktok_status_reads
@@ -443,6 +526,23 @@ def test_a_closed_route_holds_the_account_until_its_owner_chooses_another(
     assert business.publish(video).disclosures == {"left_to_the_person_who_posts": True}
     # By another route it is another post: the one that was refused is retired.
     published_once(world, business, before)
+
+
+@pytest.mark.parametrize(
+    ("route", "granted", "missing"),
+    [("direct", "video.upload,video.list", "video.publish"), ("inbox", "video.publish,video.list", "video.upload")],
+)
+def test_the_scope_that_a_route_lacks_is_named(
+    world: RunningWorld, business: Business, video: str, route: str, granted: str, missing: str
+) -> None:
+    take_route(business, route)
+    world.store.save_fact("tiktok.scopes", granted)
+    with pytest.raises(RouteClosed, match=f"lacks {missing}, which the route {route} needs"):
+        business.publish(video)
+    (alert,) = rows(business.ledger, Alert)
+    assert f"lacks {missing}" in alert.message
+    assert "`empire accounts route tiktok:gearlab` and" in alert.message
+    assert world.witness("posts") == []
 
 
 def test_a_video_longer_than_the_creator_may_post(world: RunningWorld, business: Business, video: str) -> None:
