@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from affiliate_empire.effects import State
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
@@ -427,6 +427,11 @@ class Battlefield:
     def effects(self, piece: str) -> list[Effect]:
         with self.ledger.begin() as session:
             return list(session.scalars(select(Effect).where(Effect.piece_id == piece).order_by(Effect.key)))
+
+    def booked(self) -> int:
+        """What all paid steps so far are booked at, lost replies included, in micros."""
+        with self.ledger.begin() as session:
+            return int(session.scalar(select(func.sum(Effect.cost_micros))) or 0)
 
     def state(self, piece: str) -> str:
         """How far the piece's newest effect has come; "nothing" when there is none."""

@@ -22,6 +22,7 @@ from affiliate_empire.effects.resolve import confirm_ledger
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger
 from affiliate_empire.ledger.tables import Effect
 from tests.factories.battlefield import KILLED_IN_A_REQUEST, LATE, Battlefield
+from tests.factories.publishing import NICHE
 from tests.factories.under_fire import Job, Zygote
 
 
@@ -143,24 +144,35 @@ def _paid(
     return Finding(sequence, seen_at, came_to, double_charges=max(0, charges - 1 - lost))
 
 
-def _cap_under_lost_replies(field: Battlefield) -> Finding:
-    """A cap for half of what is wanted, and every other reply lost: what the world charges stays below it."""
-    cap = 6_000
-    inner = Battlefield(field.seed, number=98, kinds=(), day_cap=cap)
+def _caps_under_lost_replies(field: Battlefield) -> Finding:
+    """Each cap in its turn for a part of what is wanted, and every other reply lost: what the world charges fits it."""
+    room, before, beyond, refused = 15_000, 0, 0, 0
+    inner = Battlefield(field.seed, number=98, kinds=())
     try:
-        for number in range(20):
-            piece = inner.add("elevenlabs" if number % 4 == 0 else "openai_text", f"pc_cap_{number}")
-            if number % 2:
-                inner.world.fault("POST /*", **_LOST)
-            for _ in range(2):
-                inner.zygote.run(Job("elevenlabs" if number % 4 == 0 else "openai_text", piece))
-            inner.world.clear_faults()
-        charged = sum(charge["micros"] for charge in inner.world.witness("charges"))
+        for which in ("run", "vendor", "niche", "day", "month"):  # all that was charged before counts as well
+            cap = room if which == "run" else inner.booked() + room
+            names = {"vendor": {"vendor_day_caps": {"openai": cap}}, "niche": {"niche_day_caps": {NICHE: cap}}}
+            told = names.get(which, {f"{which}_cap": cap})
+            zygote = Zygote({**inner.where, **told, "run_id": f"run of {which}"}, {})
+            try:
+                for number in range(8):
+                    piece = inner.add("openai_text", f"pc_cap_{which}_{number}")
+                    if number % 2:
+                        inner.world.fault("POST /*", **_LOST)
+                    for _ in range(2):
+                        refused += zygote.run(Job("openai_text", piece)).error == "BudgetRefused"
+                    inner.world.clear_faults()
+            finally:
+                zygote.close()
+            after = sum(charge["micros"] for charge in inner.world.witness("charges"))
+            beyond += max(0, after - before - room)
+            before = after
     finally:
         inner.close()
     return Finding(
-        "retries and lost replies under a cap that binds", "strix#96, litellm#21907, scrollcraft#185",
-        f"{charged / 10_000:.2f} of {cap / 10_000:.2f} cents charged", micros_beyond_cap=max(0, charged - cap),
+        "retries and lost replies under caps that bind: of a run, a vendor, a niche, a day, a month",
+        "strix#96, litellm#21907, scrollcraft#185",
+        f"{refused} calls refused, {beyond / 10_000:g} cents beyond", micros_beyond_cap=beyond,
     )  # fmt: skip
 
 
@@ -272,7 +284,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             [("GET /fal/*", {**_LOST, "times": 2})]),
     partial(_paid, "a lost reply, asked for again", "ShortGPT, short-video-maker #51", "openai_text",
             [("POST /openai/*", _LOST)]),
-    _cap_under_lost_replies,
+    _caps_under_lost_replies,
     _sent_as_its_slot_ends,
     lambda field: _copied("yesterday's ledger restored after its posts went out", confirmed=True, field=field),
     lambda field: _copied("an installation copied, both set to work", confirmed=False, field=field),

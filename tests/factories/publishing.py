@@ -39,6 +39,7 @@ from affiliate_empire.vendors.youtube import YouTubeClient
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
 DAY = date(2026, 11, 20)
+NICHE = "home & kitchen"
 SLOT = datetime(2026, 11, 20, 14, 20, tzinfo=UTC)  # 09:20 in New York
 TRACKING = "http://127.0.0.1:1"
 Client = TypeVar("Client")
@@ -212,7 +213,7 @@ def open_business(ledger: Ledger, world_url: str, home: Path) -> Business:
                 description="",
                 brand="Harbor & Pine",
                 category="Home & Kitchen > Coffee",
-                niche="home & kitchen",
+                niche=NICHE,
                 price_micros=64_000_000,
                 currency="USD",
                 availability="in_stock",
@@ -280,7 +281,7 @@ def _add_piece(business: Business, piece_id: str, kind: str, platform: str, slot
                 account_id=account_id,
                 slot_at=slot_at,
                 product_id="pd_grinder",
-                niche="home & kitchen",
+                niche=NICHE,
                 prompt_version="video/question-hook@1",
                 arm="exploit",
                 propensity=1.0,

@@ -118,11 +118,21 @@ class Stack(Business):
 
     media_url: str = ""
     day_cap: int = 10**10
+    month_cap: int = 10**12
+    run_cap: int = 10**12
     vendor_day_caps: dict[str, int] = dataclasses.field(default_factory=dict)
+    niche_day_caps: dict[str, int] = dataclasses.field(default_factory=dict)
+    run_id: str | None = None  # of the run that all its workers are of
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.caps = Caps(self.day_cap, 10**12, 10**12, vendor_day_micros=self.vendor_day_caps)
+        self.caps = Caps(
+            self.day_cap,
+            self.month_cap,
+            self.run_cap,
+            vendor_day_micros=self.vendor_day_caps,
+            niche_day_micros=self.niche_day_caps,
+        )
         self.policy = load_policy()
         url, timeout = self.world_url, self.timeout
         self.openai = OpenAIClient(f"{url}/openai/v1", lambda: SANDBOX_KEYS["openai"], timeout=timeout)
@@ -134,7 +144,7 @@ class Stack(Business):
     def run(self, job: Job) -> PiecesWorked | None:
         """Do the job; what a worker of the product would do with the same piece."""
         lease = {} if job.lease is None else {"lease": timedelta(seconds=job.lease)}
-        self.effects = Effects(self.ledger, self.clock, caps=self.caps, run_id=None, **lease)
+        self.effects = Effects(self.ledger, self.clock, caps=self.caps, run_id=self.run_id, **lease)
         if job.kind not in POSTS:
             self._pay(job)
             return None
