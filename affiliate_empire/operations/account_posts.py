@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.ledger.tables import Effect, Piece, Publication, QuotaUse
@@ -35,14 +35,18 @@ def load_posts(session: Session, since: datetime, *, besides: Collection[str] = 
         .join(Effect, Effect.effect_id == QuotaUse.effect_id)
         .where(QuotaUse.at > since)
     )
-    # A post that its owner settled by hand may have no use left.
+    # A post that its owner settled by hand may have no use left; one that TikTok failed after all has none to give.
+    fallen = and_(Publication.platform == "tiktok", Publication.taken_down_at.is_not(None))
     posted = (
         select(Publication.account_id, Publication.effect_id, Publication.piece_id, Publication.published_at)
         .outerjoin(QuotaUse, QuotaUse.effect_id == Publication.effect_id)
-        .where(Publication.published_at > since, QuotaUse.effect_id.is_(None))
+        .where(Publication.published_at > since, QuotaUse.effect_id.is_(None), ~fallen)
     )
     slots = select(Piece.account_id, Piece.piece_id, Piece.slot_at).where(
-        Piece.status == "planned", Piece.slot_at > since, Piece.piece_id.not_in(besides)
+        Piece.status == "planned",
+        Piece.slot_at > since,
+        Piece.piece_id.not_in(besides),
+        Piece.piece_id.not_in(select(Publication.piece_id).where(fallen)),
     )
     found: dict[str, AccountPosts] = {}
     for query in (used, posted):

@@ -38,6 +38,7 @@ from affiliate_empire.ledger.tables import (
 from affiliate_empire.operations.audit_day import undisclosed_publications
 from affiliate_empire.operations.choose_route import choose_route
 from affiliate_empire.operations.errors import PieceRejected
+from affiliate_empire.operations.account_posts import load_posts
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.operations.publish_piece import NotDue
@@ -391,6 +392,9 @@ def test_a_publish_that_ended_without_a_post_is_asked_once_and_stops_no_other(
         "pc_good": "live",
     }
     assert [use.effect_id for use in rows(business.ledger, QuotaUse)] == [good.effect_id]
+    with business.ledger.begin() as session:
+        [posts] = load_posts(session, after(-60)).values()
+    assert "pc_failed" not in posts.past | posts.ahead  # it takes nobody's room
     assert business.publish("pc_failed").taken_down_at is not None
     assert len(world.witness("posts")) == 1
     assert set(total_day(DAY, ledger=business.ledger, media=business.media).posts) == {
