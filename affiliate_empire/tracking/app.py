@@ -22,13 +22,14 @@ from starlette.types import Receive, Scope, Send
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.tracking.hub import Hub
+from affiliate_empire.tracking.limits import HEALTH, HUB, MISSES, POSTBACKS, Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
 from affiliate_empire.tracking.postbacks import Postbacks
 from affiliate_empire.tracking.recorder import ClickRecorder
-from affiliate_empire.tracking.redirect import PREFIX, Redirect
+from affiliate_empire.tracking.redirect import PREFIX, Redirect, too_often
 from affiliate_empire.tracking.spool import Spool
-from affiliate_empire.tracking.visitors import DailySalts
+from affiliate_empire.tracking.visitors import DailySalts, truncate_address
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,28 @@ class TrackingConfig:
 
 
 class TrackingService:
-    """The ASGI application: the redirect first, the framework for the rest."""
+    """The ASGI application: the redirect first, the framework for the rest, each network as often as it may."""
 
-    def __init__(self, redirect: Redirect, framework: Starlette) -> None:
+    def __init__(self, redirect: Redirect, framework: Starlette, misses: Buckets) -> None:
         self._redirect = redirect
         self._framework = framework
+        self._limits = {"/h/": Buckets(HUB), "/postbacks/": Buckets(POSTBACKS), "/healthz": Buckets(HEALTH)}
+        self._misses = misses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        if scope["type"] != "http":
+            await self._framework(scope, receive, send)
+        elif scope["path"].startswith(PREFIX):
             await self._redirect(scope, receive, send)
         else:
-            await self._framework(scope, receive, send)
+            limit = next(
+                (each for start, each in self._limits.items() if scope["path"].startswith(start)), self._misses
+            )
+            client = scope.get("client")
+            if wait := limit.take(truncate_address(client[0]) if client else ""):
+                await too_often(send, wait)
+            else:
+                await self._framework(scope, receive, send)
 
 
 def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> TrackingService:
@@ -124,4 +136,5 @@ def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> Tracking
         ],
         lifespan=lifespan,
     )
-    return TrackingService(Redirect(links, recorder), framework)
+    misses = Buckets(MISSES)
+    return TrackingService(Redirect(links, recorder, misses), framework, misses)

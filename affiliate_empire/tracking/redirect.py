@@ -10,6 +10,7 @@ from __future__ import annotations
 from starlette.types import Receive, Scope, Send
 
 from affiliate_empire.analytics.traffic import HEAD, PREFETCH
+from affiliate_empire.tracking.limits import Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
 from affiliate_empire.tracking.recorder import ClickRecorder, Overloaded
@@ -28,9 +29,10 @@ _PREFETCH_HEADERS = (b"sec-purpose", b"purpose", b"x-moz")
 class Redirect:
     """The ASGI application of the route."""
 
-    def __init__(self, links: LinkTable, recorder: ClickRecorder) -> None:
+    def __init__(self, links: LinkTable, recorder: ClickRecorder, misses: Buckets) -> None:
         self._links = links
         self._recorder = recorder
+        self._misses = misses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -39,7 +41,12 @@ class Redirect:
             return
         code = scope["path"][len(PREFIX) :]
         destination = self._links.live.get(code)
+        client = scope.get("client")
+        network = truncate_address(client[0]) if client else ""
         if destination is None:
+            if wait := self._misses.take(network):  # before the database is asked
+                await too_often(send, wait)
+                return
             try:
                 destination = await self._links.find(code)
             except DATABASE_OUTAGE:
@@ -63,8 +70,6 @@ class Redirect:
             flags += (HEAD,)
         if prefetch:
             flags += (PREFETCH,)
-        client = scope.get("client")
-        network = truncate_address(client[0]) if client else ""
         try:
             batch, index = self._recorder.add(code, user_agent, referrer, network, flags)
         except Overloaded:
@@ -76,6 +81,11 @@ class Redirect:
             {"type": "http.response.start", "status": 302, "headers": ((b"location", location), *_FIXED_HEADERS)}
         )
         await send({"type": "http.response.body"})
+
+
+async def too_often(send: Send, wait: int) -> None:
+    """The answer to a network that asks more often than it may."""
+    await answer(send, 429, b"Too many requests.\n", (b"retry-after", str(wait).encode()))
 
 
 async def answer(send: Send, status: int, text: bytes, *headers: tuple[bytes, bytes]) -> None:

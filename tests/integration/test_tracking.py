@@ -145,10 +145,27 @@ def test_no_request_chooses_where_it_is_sent(module_ledger: Ledger, http: httpx.
     publish_link(module_ledger, CODE)
     escaped = quote(tail.encode("utf-8", "surrogatepass"), safe="")
     for path in (f"/r/{CODE}{escaped}", f"/r/{escaped}", f"/r/{CODE}?u={escaped}&{escaped}"):
-        reply = http.get(path)
-        assert reply.status_code in (302, 404)
+        reply = http.get(path, headers={"x-forwarded-for": "198.51.100.7"})  # its misses are nobody else's
+        assert reply.status_code in (302, 404, 429)
         if reply.status_code == 302:
             assert urlsplit(reply.headers["location"]).hostname == "shop.example.net"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "burst"),
+    [("/r/{}", 404, 60), ("/wp-admin/{}", 404, 60), ("/healthz?{}", 200, 60), ("/h/nobody?{}", 404, 300)],
+)
+def test_who_asks_too_often_is_told_when_to_come_again(
+    ledger: Ledger, http: httpx.Client, path: str, status: int, burst: int
+) -> None:
+    publish_link(ledger, CODE)
+    mine = {"x-forwarded-for": f"203.0.{len(path)}.9"}
+    seen = [http.get(path.format(number), headers=mine) for number in range(burst + 40)]
+    assert {reply.status_code for reply in seen[:burst]} == {status}
+    assert seen[-1].status_code == 429
+    assert int(seen[-1].headers["retry-after"]) >= 1
+    assert http.get(f"/r/{CODE}", headers=mine).status_code == 302  # a known link is never limited
+    assert http.get(path.format(0), headers={"x-forwarded-for": "192.0.2.1"}).status_code == status
 
 
 def test_no_header_can_be_injected_through_the_path(ledger: Ledger, service: TrackingProcess) -> None:
