@@ -22,6 +22,7 @@ from affiliate_empire.ledger.open import open_ledger
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings, load_settings
 from affiliate_empire.tracking.app import TrackingConfig, create_app
+from affiliate_empire.tracking.protocol import protocol_for
 from affiliate_empire.vendors.world_clock import WorldClock
 
 _DRAIN_SECONDS = 10
@@ -65,6 +66,7 @@ def _serve(options: argparse.Namespace) -> int:
         server = _Server(
             uvicorn.Config(
                 app,
+                http=protocol_for(app.redirect, options.trusted_proxies),
                 log_level="warning",
                 access_log=False,  # it would write addresses
                 server_header=False,

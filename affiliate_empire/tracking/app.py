@@ -60,7 +60,7 @@ class TrackingService:
     """The ASGI application: the redirect first, the framework for the rest, each network as often as it may."""
 
     def __init__(self, redirect: Redirect, framework: Starlette, misses: Buckets) -> None:
-        self._redirect = redirect
+        self.redirect = redirect
         self._framework = framework
         self._limits = {"/h/": Buckets(HUB), "/postbacks/": Buckets(POSTBACKS), "/healthz": Buckets(HEALTH)}
         self._misses = misses
@@ -69,7 +69,7 @@ class TrackingService:
         if scope["type"] != "http":
             await self._framework(scope, receive, send)
         elif scope["path"].startswith(PREFIX):
-            await self._redirect(scope, receive, send)
+            await self.redirect(scope, receive, send)
         else:
             limit = next(
                 (each for start, each in self._limits.items() if scope["path"].startswith(start)), self._misses

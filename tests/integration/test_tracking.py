@@ -179,6 +179,31 @@ def test_no_header_can_be_injected_through_the_path(ledger: Ledger, service: Tra
         assert b"set-cookie" not in head.replace(b"%0d%0aset-cookie", b"")
 
 
+def test_requests_that_follow_one_another_unasked_are_answered_in_their_order(
+    ledger: Ledger, service: TrackingProcess
+) -> None:
+    publish_link(ledger, CODE)
+    paths = [f"/r/{CODE}", "/r/nothing000", f"/r/{CODE}?utm_source=x", "/h/nobody", f"/r/{CODE}"]
+    with socket.create_connection(("127.0.0.1", service.port)) as raw:
+        requests = [f"GET {path} HTTP/1.1\r\nHost: t\r\n" for path in paths]
+        raw.sendall("\r\n".join([*requests[:-1], f"{requests[-1]}Connection: close\r\n\r\n"]).encode())
+        answer = b"".join(iter(lambda: raw.recv(4096), b""))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"302", b"404", b"302", b"404", b"302"]
+    assert answer.count(b"connection: close") == 1
+    assert len(clicks(ledger)) == 3
+
+
+def test_a_visitor_who_leaves_before_the_answer_is_a_click_all_the_same(
+    ledger: Ledger, service: TrackingProcess, http: httpx.Client
+) -> None:
+    publish_link(ledger, CODE)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", service.port)) as raw:
+            raw.sendall(f"GET /r/{CODE} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+    assert http.get(f"/r/{CODE}").status_code == 302
+    assert len(clicks(ledger)) == 6
+
+
 def test_no_address_is_kept(ledger: Ledger, http: httpx.Client, service: TrackingProcess) -> None:
     publish_link(ledger, CODE)
     address = {"x-forwarded-for": "203.0.113.77", "x-real-ip": "203.0.113.77"}
