@@ -8,7 +8,7 @@ its lifespan's end stores every click that was still waiting.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from affiliate_empire.tracking.hub import Hub
 from affiliate_empire.tracking.limits import HEALTH, HUB, MISSES, POSTBACKS, Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
-from affiliate_empire.tracking.postbacks import Postbacks
+from affiliate_empire.tracking.postbacks import Postbacks, Sender
 from affiliate_empire.tracking.recorder import ClickRecorder
 from affiliate_empire.tracking.redirect import PREFIX, Redirect, too_often
 from affiliate_empire.tracking.spool import Spool
@@ -39,7 +39,7 @@ class TrackingConfig:
     Attributes:
         spool_folder: where clicks wait on disk while the database is away.
         disclosure: the sentence at the head of every hub page.
-        postback_tokens: active secrets per network; a network without one is not answered.
+        senders: who may push conversions, by network.
         calendar: business days; a visitor hash lives for one.
         simulated: whether pages carry the sandbox's label.
         flush_seconds, flush_hits, max_pending, patience: see ``ClickRecorder``.
@@ -47,7 +47,7 @@ class TrackingConfig:
 
     spool_folder: Path
     disclosure: str
-    postback_tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    senders: Mapping[str, Sender] = field(default_factory=dict)
     calendar: BusinessCalendar = field(default_factory=BusinessCalendar)
     simulated: bool = False
     flush_seconds: float = 0.005
@@ -127,7 +127,7 @@ def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> Tracking
         return JSONResponse(told, 503 if status == "failing" else 200, headers={"cache-control": "no-store"})
 
     hub = Hub(ledger, clock, disclosure=config.disclosure, simulated=config.simulated)
-    postbacks = Postbacks(ledger, clock, config.postback_tokens)
+    postbacks = Postbacks(ledger, clock, config.senders)
     framework = Starlette(
         routes=[
             Route("/h/{handle}", hub.__call__, methods=["GET"]),
