@@ -150,6 +150,9 @@ class Settings(BaseSettings):
     # Ports of our own services; 0 takes a free one and remembers it in the home.
     world_port: int = 0
     track_port: int = 0
+    keep_visits_days: int = Field(
+        default=90, ge=1, description="days until it is forgotten what browser a click came from, and which page"
+    )
     public_url: str | None = Field(default=None, description="where the tracking service is reached from outside")
 
     # Money: the owner's caps. The original plan is $412 a month, about $14 a day (policy/prices.toml).

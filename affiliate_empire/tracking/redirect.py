@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from starlette.types import Receive, Scope, Send
 
-from affiliate_empire.analytics.traffic import HEAD, PREFETCH
+from affiliate_empire.analytics.traffic import GPC, HEAD, PREFETCH
 from affiliate_empire.tracking.limits import Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
@@ -77,7 +77,7 @@ class Redirect:
             Overloaded: more hits wait for the database than may.
         """
         user_agent = referrer = ""
-        prefetch = False
+        prefetch = opted_out = False
         for name, value in headers:
             if name == b"user-agent":
                 user_agent = value.decode("latin-1")
@@ -85,11 +85,16 @@ class Redirect:
                 referrer = value.decode("latin-1")
             elif name in _PREFETCH_HEADERS and b"prefetch" in value:
                 prefetch = True
+            elif name == b"sec-gpc" and value == b"1":
+                opted_out = True
         flags: tuple[str, ...] = ()
         if method == "HEAD":
             flags += (HEAD,)
         if prefetch:
             flags += (PREFETCH,)
+        if opted_out:
+            flags += (GPC,)
+            referrer = ""
         return self._recorder.add(code, user_agent, referrer, truncate_address(host), flags)
 
 
