@@ -21,7 +21,7 @@ from sqlalchemy import func, select, text, update
 from standardwebhooks import Webhook
 
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback
+from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback, Product, Program
 from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.settings import SANDBOX_KEYS
 from tests.factories.tracking import PUBLISHED_AT, ClockServer, TrackingProcess, publish_link
@@ -414,6 +414,18 @@ def test_the_hub_discloses_first_and_leads_through_tracking_links(ledger: Ledger
     assert all("sponsored" in (link["rel"] or "") and "nofollow" in (link["rel"] or "") for link in page.links)
     assert '<html lang="en">' in reply.text
     assert http.get(page.links[0]["href"] or "").status_code == 302
+
+
+def test_the_hub_shows_what_still_sells(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    publish_link(ledger, "m3Wn8YpZ4c", minute=1, product_title="Stove")
+    with ledger.begin() as session:
+        session.get_one(Product, f"impact:1001:{CODE}").availability = "out_of_stock"
+    assert _Page(http.get("/h/gearlab").text).anchors == ["Stove"]
+    assert http.get(f"/r/{CODE}").status_code == 302  # what is out there leads on
+    with ledger.begin() as session:
+        session.get_one(Program, "impact:1001").status = "closed"
+    assert _Page(http.get("/h/gearlab").text).anchors == []
 
 
 def test_an_unknown_hub_is_not_found(ledger: Ledger, http: httpx.Client) -> None:
