@@ -1,7 +1,8 @@
 """``/h/{handle}``: an account's page of products, since links under Shorts, Reels and TikToks cannot be clicked.
 
 One self-contained page per handle: the disclosure before anything else, then the products of the latest publications
-that can still be bought through a programme that still pays, each leading through its own tracking link. Nothing but text is loaded, so that it opens at once on a phone.
+that can still be bought through a programme that still pays, each leading through its own tracking link. Nothing but
+text is loaded, so that it opens at once on a phone.
 """
 
 from __future__ import annotations
