@@ -14,13 +14,14 @@ from collections.abc import Collection
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from affiliate_empire.kernel.caps import Caps
@@ -92,6 +93,14 @@ _LIVE_URLS = {
 # A map of dollars; NoDecode leaves the JSON to the validator, whose refusal is a sentence.
 DollarsByName = Annotated[dict[str, Annotated[Decimal, Field(ge=0)]], NoDecode]
 _OF_OTHERS = ("EMPIRE_TESTS_",)
+_OF_DOLLARS = 'of dollars by name, such as {"name": 5, "other": 2.50}'
+_MAPS = {
+    "webhook_secrets": 'of secrets by merchant, such as {"acme": "whsec_…"}',
+    "postback_networks": 'of lists of networks, such as {"impact": ["192.0.2.0/24"]}',
+}
+_PUSHING = ("impact", "awin", "rakuten")
+_LONG_SECRET = re.compile(r"[A-Za-z0-9_-]{24,}")
+_WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{20,}={0,2}")
 _NICHE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -141,6 +150,9 @@ class Settings(BaseSettings):
     # Ports of our own services; 0 takes a free one and remembers it in the home.
     world_port: int = 0
     track_port: int = 0
+    keep_visits_days: int = Field(
+        default=90, ge=1, description="days until it is forgotten what browser a click came from, and which page"
+    )
     public_url: str | None = Field(default=None, description="where the tracking service is reached from outside")
 
     # Money: the owner's caps. The original plan is $412 a month, about $14 a day (policy/prices.toml).
@@ -200,7 +212,16 @@ class Settings(BaseSettings):
     youtube_refresh_token: SecretStr | None = None
     impact_account_sid: str | None = Field(default=None, repr=False)
     impact_auth_token: SecretStr | None = None
+    # Secrets in the addresses that networks push conversions to: two with a space between while one replaces the other.
     impact_postback_token: SecretStr | None = None
+    awin_postback_token: SecretStr | None = None
+    rakuten_postback_token: SecretStr | None = None
+    webhook_secrets: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=dict, description='of merchants who sign what they push: {"acme": "whsec_…"}'
+    )
+    postback_networks: Annotated[dict[str, list[str]], NoDecode] = Field(
+        default_factory=dict, description='where a network sends from, if only from there: {"impact": ["192.0.2.0/24"]}'
+    )
     product_feed: str | None = Field(
         default=None, repr=False, description="path or URL of a Google Merchant product feed"
     )
@@ -220,16 +241,51 @@ class Settings(BaseSettings):
             raise ValueError("must be a zone of the IANA database, such as America/New_York") from None
         return zone
 
-    @field_validator("budget_vendor_day_usd", "budget_niche_day_usd", mode="before")
+    @field_validator(
+        "budget_vendor_day_usd", "budget_niche_day_usd", "webhook_secrets", "postback_networks", mode="before"
+    )
     @classmethod
-    def _is_a_map(cls, value: object) -> object:
+    def _is_a_map(cls, value: object, told: ValidationInfo) -> object:
         try:
             found = json.loads(value, parse_float=Decimal) if isinstance(value, str) else value
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise ValueError('must be a JSON map of dollars by name, such as {"name": 5, "other": 2.50}')
+            raise ValueError(f"must be a JSON map {_MAPS.get(str(told.field_name), _OF_DOLLARS)}")
         return found
+
+    @field_validator("impact_postback_token", "awin_postback_token", "rakuten_postback_token")
+    @classmethod
+    def _cannot_be_guessed(cls, value: SecretStr | None) -> SecretStr | None:
+        secrets = value.get_secret_value().split() if value else []
+        if not all(map(_LONG_SECRET.fullmatch, secrets)):
+            raise ValueError(
+                "must be 24 letters and digits or more: whoever guesses it can invent sales (`openssl rand -hex 24` "
+                "makes one)"
+            )
+        return value if secrets else None
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _names_senders(cls, secrets: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in secrets.items():
+            if not _NICHE.fullmatch(name) or name in _PUSHING:
+                raise ValueError(
+                    f"must name merchants, in small letters, and none of the networks {', '.join(_PUSHING)}"
+                )
+            if not all(_WEBHOOK_SECRET.fullmatch(one) for one in secret.get_secret_value().split() or [""]):
+                raise ValueError("must hold secrets as Standard Webhooks writes them: whsec_ and base64")
+        return secrets
+
+    @field_validator("postback_networks")
+    @classmethod
+    def _are_networks(cls, networks: dict[str, list[str]]) -> dict[str, list[str]]:
+        try:
+            for each in (network for listed in networks.values() for network in listed):
+                ip_network(each)
+        except ValueError as error:
+            raise ValueError(f"must list networks in CIDR notation: {error}") from None
+        return networks
 
     @field_validator("budget_vendor_day_usd")
     @classmethod
@@ -437,6 +493,13 @@ class Settings(BaseSettings):
             remote = remote or str(self.home_path / "world" / "blog.git")
             base_url = base_url or f"{self.world_url}/blog"
         return (remote, base_url) if remote and base_url else None
+
+    def postback_tokens(self, network: str) -> tuple[str, ...]:
+        """The secrets that hold in the address to which a network pushes; none when it does not push."""
+        name = f"{network}_postback_token"
+        if getattr(self, name) is None and not (self.simulated and name in SANDBOX_KEYS):
+            return ()
+        return tuple(self.secret(name).split())
 
     def secret(self, name: str) -> str:
         """A vendor credential; ``openai`` is ``EMPIRE_OPENAI_API_KEY``. Never falls back in live modes."""

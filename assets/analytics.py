@@ -28,6 +28,7 @@ from affiliate_empire.operations.export import (
 )
 from affiliate_empire.operations.find_tiktok_posts import find_tiktok_posts
 from affiliate_empire.operations.finish_youtube_videos import finish_youtube_videos
+from affiliate_empire.operations.forget_visitors import forget_visitors
 from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.operations.save_mart import save_mart
 from affiliate_empire.operations.sync_conversions import sync_conversions
@@ -130,15 +131,19 @@ def platform_metrics(
     dagster_type=to_dagster_type(Clicks),
 )
 def clicks(
-    context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+    context: dg.AssetExecutionContext,
+    clock: dg.ResourceParam[Clock],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.Output[Frames]:
     """Hits on tracking links, bots flagged and kept. One row per hit.
 
-    The tracking service records a hit as it happens; a run judges what each is and copies the day's hits as they are
-    then. Free.
+    The tracking service records a hit as it happens; a run judges what each is, copies the day's hits as they are then,
+    and forgets who made those that are old (EMPIRE_KEEP_VISITS_DAYS). Free.
     """
     with failing_clearly():
         judge_clicks(ledger=ledger)
+        forget_visitors(ledger=ledger, clock=clock, calendar=settings.calendar, keep_days=settings.keep_visits_days)
         frames = {
             str(each): export_clicks(each, ledger=ledger, calendar=settings.calendar) for each in days_of(context)
         }

@@ -69,7 +69,7 @@ class Clicks(pa.DataFrameModel):
     human: Series[bool] = pa.Field(description="neither bot, nor HEAD request, nor prefetch, nor flood")
     duplicate: Series[bool] = pa.Field(description="the same person on the same link again within an hour")
     flags: Series[str] = pa.Field(
-        description="bot, head, prefetch, flood, duplicate, in_app: those that apply, comma-separated"
+        description="bot, head, prefetch, flood, duplicate, in_app, gpc: those that apply, comma-separated"
     )
     referrer: Series[str] = pa.Field(description="the page that the visitor says to come from; often empty")
     visitor_hash: Series[str] = pa.Field(description="anonymous after the day's salt is gone")

@@ -23,13 +23,13 @@ An action is one line (``line_id`` is empty): Impact gives every order item its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from affiliate_empire.analytics.notices import conversion_event, instant_of, micros_of, said_in
 from affiliate_empire.kernel.errors import BadInput
-from affiliate_empire.kernel.ids import derived_id
-from affiliate_empire.kernel.money import to_micros
+from affiliate_empire.kernel.money import USD
 
 NETWORK = "impact"
 
@@ -83,7 +83,7 @@ def events_from_action(row: Mapping[str, Any], observed_at: datetime) -> list[di
 
 
 def _events(raw: dict[str, Any], observed_at: datetime, *, source: str) -> list[dict[str, Any]]:
-    said = {key.lower(): text for key, value in raw.items() if (text := _said(value))}
+    said = said_in(raw)
     action_id = said.get("actionid") or said.get("id")
     if not action_id:
         raise BadInput("The Impact notification names no action: add ActionId={ActionId} to its template.")
@@ -95,28 +95,28 @@ def _events(raw: dict[str, Any], observed_at: datetime, *, source: str) -> list[
     if "payout" not in said:
         raise BadInput(f"Impact action {action_id} came without a payout: add Payout={{Payout}} to the template.")
     kind = _KINDS[status]
-    sale = _micros(said, "amount", action_id, default=Decimal(0))
-    payout = _micros(said, "payout", action_id)
-    intended_sale, intended_payout = _intended(said, action_id, sale=sale, payout=payout)
+    what = f"Impact action {action_id}"
+    sale = micros_of(said, "amount", what, default=Decimal(0))
+    payout = micros_of(said, "payout", what)
+    intended_sale, intended_payout = _intended(said, what, sale=sale, payout=payout)
     amounts_now = (0, 0) if kind == "reversed" else (sale, payout)
 
-    common = {
+    common: dict[str, Any] = {
         "network": NETWORK,
         "transaction_id": action_id,
-        "line_id": "",
         "click_id": said.get("subid1"),
         "program_id": f"{NETWORK}:{said['campaignid']}" if "campaignid" in said else None,
-        "currency": said.get("currency", "USD").upper(),
-        "occurred_at": _instant(said.get("eventdate") or said.get("creationdate"), observed_at, action_id),
+        "currency": said.get("currency", USD).upper(),
+        "occurred_at": instant_of(said.get("eventdate") or said.get("creationdate"), what) or observed_at,
         "observed_at": observed_at,
         "source": source,
         "raw": raw,
     }
 
     def event(kind: str, sale_micros: int, commission_micros: int, version: str = "") -> dict[str, Any]:
-        key = (NETWORK, action_id, "", kind, version)
-        amounts = {"sale_micros": sale_micros, "commission_micros": commission_micros}
-        return {"event_id": derived_id("ce", *key), **common, "kind": kind, "version": version, **amounts}
+        return conversion_event(
+            kind=kind, version=version, sale_micros=sale_micros, commission_micros=commission_micros, **common
+        )
 
     events = []
     adjusted = kind != "reversed" and (sale, payout) != (intended_sale, intended_payout)
@@ -132,42 +132,14 @@ def _events(raw: dict[str, Any], observed_at: datetime, *, source: str) -> list[
     return events
 
 
-def _said(value: Any) -> str:
-    """The value as text; empty for what says nothing: absent, blank, or a macro that was not filled in."""
-    text = "" if value is None else str(value).strip()
-    return "" if text.startswith("{") and text.endswith("}") else text
-
-
-def _micros(said: dict[str, str], name: str, action_id: str, default: Decimal | None = None) -> int:
-    text = said.get(name)
-    try:
-        amount = Decimal(text) if text is not None else default
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite():
-        raise BadInput(f"Impact action {action_id} has {text!r} as its {name}, which is no amount.")
-    return to_micros(amount)
-
-
-def _intended(said: dict[str, str], action_id: str, *, sale: int, payout: int) -> tuple[int, int]:
+def _intended(said: dict[str, str], what: str, *, sale: int, payout: int) -> tuple[int, int]:
     """Sale and payout as first tracked: stated, or the present ones less their deltas, or the present ones."""
     result = []
     for name, now in (("amount", sale), ("payout", payout)):
         if f"intended{name}" in said:
-            result.append(_micros(said, f"intended{name}", action_id))
+            result.append(micros_of(said, f"intended{name}", what))
         else:
-            delta = _micros(said, f"delta{name}", action_id, default=Decimal(0))
+            delta = micros_of(said, f"delta{name}", what, default=Decimal(0))
             # A new action's delta is the whole amount: nothing was changed.
             result.append(now if delta == now else now - delta)
     return result[0], result[1]
-
-
-def _instant(text: str | None, otherwise: datetime, action_id: str) -> datetime:
-    """When it happened, in UTC. Impact's dates sometimes lack an offset: those are read as UTC."""
-    if text is None:
-        return otherwise
-    try:
-        instant = datetime.fromisoformat(text.replace(" ", "T", 1))
-    except ValueError:
-        raise BadInput(f"Impact action {action_id} is dated {text!r}, which is no ISO 8601 time.") from None
-    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

@@ -22,10 +22,11 @@ HEAD = "head"  # asked for the address only, as previews do
 PREFETCH = "prefetch"  # fetched in advance, perhaps never looked at
 FLOOD = "flood"  # beyond what a person can click
 DUPLICATE = "duplicate"  # the same visitor on the same link again
+GPC = "gpc"  # asked not to be tracked (Sec-GPC): what tells visitors apart is forgotten when its day is over
 IN_APP = "in_app"  # the browser inside an app: a person
 
 NOT_HUMAN = (BOT, HEAD, PREFETCH, FLOOD)
-SEEN_AT_ONCE = (HEAD, PREFETCH)
+SEEN_AT_ONCE = (GPC, HEAD, PREFETCH)
 """What the redirect itself stores, because only the request shows it."""
 
 JUDGED_BY = 1

@@ -212,7 +212,7 @@ def start_services(settings: Settings, services: Services, inputs: DemoInputs, d
     if feed is not None:
         world_flags += ["--feed", str(feed)]
     mine = [name for name, flags in (("world", world_flags), ("track", [])) if services.start(name, flags)]
-    postback = f"{settings.tracking_url}/postbacks/impact/{settings.secret('impact_postback_token')}"
+    postback = f"{settings.tracking_url}/postbacks/impact/{settings.postback_tokens('impact')[0]}"
     reply = httpx.put(
         f"{settings.world_url}/_world/settings",
         json={"impact_postback_url": postback, "tracking_hosts": [settings.tracking_url.split("//")[1]]},

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from affiliate_empire.cli import accounts, approvals, handoff, secrets
+from affiliate_empire.cli import accounts, approvals, handoff, secrets, visits
 from affiliate_empire.cli.backup import backup, restore
 from affiliate_empire.cli.connect import connect
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
@@ -38,6 +38,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
 app.add_typer(handoff.app, name="handoff")
+app.add_typer(visits.app, name="visits")
 app.command()(connect)
 app.command()(forecast)
 app.command()(takedown)

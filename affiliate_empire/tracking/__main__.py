@@ -22,6 +22,8 @@ from affiliate_empire.ledger.open import open_ledger
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings, load_settings
 from affiliate_empire.tracking.app import TrackingConfig, create_app
+from affiliate_empire.tracking.postbacks import READERS, Sender
+from affiliate_empire.tracking.protocol import protocol_for
 from affiliate_empire.vendors.world_clock import WorldClock
 
 _DRAIN_SECONDS = 10
@@ -57,7 +59,7 @@ def _serve(options: argparse.Namespace) -> int:
         config = TrackingConfig(
             spool_folder=settings.home_path / "tracking" / "spool",
             disclosure=load_policy().disclosure("text"),
-            postback_tokens=_postback_tokens(settings),
+            senders=_senders(settings),
             calendar=settings.calendar,
             simulated=settings.simulated,
         )
@@ -65,6 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
         server = _Server(
             uvicorn.Config(
                 app,
+                http=protocol_for(app.redirect, options.trusted_proxies),
                 log_level="warning",
                 access_log=False,  # it would write addresses
                 server_header=False,
@@ -113,11 +116,22 @@ def _clock(settings: Settings, world_url: str | None) -> Clock:
     return WorldClock(world_url or settings.world_url) if settings.simulated else SystemClock()
 
 
-def _postback_tokens(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """The active postback secrets; a live installation without one does not take pushes and polls instead."""
-    if not settings.simulated and settings.impact_postback_token is None:
-        return {}
-    return {"impact": (settings.secret("impact_postback_token"),)}
+def _senders(settings: Settings) -> dict[str, Sender]:
+    """Who may push conversions; a network without a secret is polled instead."""
+    tokens = {network: settings.postback_tokens(network) for network in READERS}
+    return {
+        **{
+            network: Sender(tokens=secrets, networks=settings.postback_networks.get(network, ()))
+            for network, secrets in tokens.items()
+            if secrets
+        },
+        **{
+            name: Sender(
+                signatures=secrets.get_secret_value().split(), networks=settings.postback_networks.get(name, ())
+            )
+            for name, secrets in settings.webhook_secrets.items()
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ its lifespan's end stores every click that was still waiting.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +22,14 @@ from starlette.types import Receive, Scope, Send
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.tracking.hub import Hub
+from affiliate_empire.tracking.limits import HEALTH, HUB, MISSES, POSTBACKS, Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
-from affiliate_empire.tracking.postbacks import Postbacks
+from affiliate_empire.tracking.postbacks import Postbacks, Sender
 from affiliate_empire.tracking.recorder import ClickRecorder
-from affiliate_empire.tracking.redirect import PREFIX, Redirect
+from affiliate_empire.tracking.redirect import PREFIX, Redirect, too_often
 from affiliate_empire.tracking.spool import Spool
-from affiliate_empire.tracking.visitors import DailySalts
+from affiliate_empire.tracking.visitors import DailySalts, truncate_address
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TrackingConfig:
     Attributes:
         spool_folder: where clicks wait on disk while the database is away.
         disclosure: the sentence at the head of every hub page.
-        postback_tokens: active secrets per network; a network without one is not answered.
+        senders: who may push conversions, by network.
         calendar: business days; a visitor hash lives for one.
         simulated: whether pages carry the sandbox's label.
         flush_seconds, flush_hits, max_pending, patience: see ``ClickRecorder``.
@@ -46,7 +47,7 @@ class TrackingConfig:
 
     spool_folder: Path
     disclosure: str
-    postback_tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    senders: Mapping[str, Sender] = field(default_factory=dict)
     calendar: BusinessCalendar = field(default_factory=BusinessCalendar)
     simulated: bool = False
     flush_seconds: float = 0.005
@@ -56,17 +57,28 @@ class TrackingConfig:
 
 
 class TrackingService:
-    """The ASGI application: the redirect first, the framework for the rest."""
+    """The ASGI application: the redirect first, the framework for the rest, each network as often as it may."""
 
-    def __init__(self, redirect: Redirect, framework: Starlette) -> None:
-        self._redirect = redirect
+    def __init__(self, redirect: Redirect, framework: Starlette, misses: Buckets) -> None:
+        self.redirect = redirect
         self._framework = framework
+        self._limits = {"/h/": Buckets(HUB), "/postbacks/": Buckets(POSTBACKS), "/healthz": Buckets(HEALTH)}
+        self._misses = misses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await self._redirect(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await self._framework(scope, receive, send)
+        elif scope["path"].startswith(PREFIX):
+            await self.redirect(scope, receive, send)
+        else:
+            limit = next(
+                (each for start, each in self._limits.items() if scope["path"].startswith(start)), self._misses
+            )
+            client = scope.get("client")
+            if wait := limit.take(truncate_address(client[0]) if client else ""):
+                await too_often(send, wait)
+            else:
+                await self._framework(scope, receive, send)
 
 
 def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> TrackingService:
@@ -115,7 +127,7 @@ def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> Tracking
         return JSONResponse(told, 503 if status == "failing" else 200, headers={"cache-control": "no-store"})
 
     hub = Hub(ledger, clock, disclosure=config.disclosure, simulated=config.simulated)
-    postbacks = Postbacks(ledger, clock, config.postback_tokens)
+    postbacks = Postbacks(ledger, clock, config.senders)
     framework = Starlette(
         routes=[
             Route("/h/{handle}", hub.__call__, methods=["GET"]),
@@ -124,4 +136,5 @@ def create_app(ledger: Ledger, clock: Clock, config: TrackingConfig) -> Tracking
         ],
         lifespan=lifespan,
     )
-    return TrackingService(Redirect(links, recorder), framework)
+    misses = Buckets(MISSES)
+    return TrackingService(Redirect(links, recorder, misses), framework, misses)

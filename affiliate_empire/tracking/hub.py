@@ -1,7 +1,8 @@
 """``/h/{handle}``: an account's page of products, since links under Shorts, Reels and TikToks cannot be clicked.
 
-One self-contained page per handle: the disclosure before anything else, then the products of the latest publications,
-each leading through its own tracking link. Nothing but text is loaded, so that it opens at once on a phone.
+One self-contained page per handle: the disclosure before anything else, then the products of the latest publications
+that can still be bought through a programme that still pays, each leading through its own tracking link. Nothing but
+text is loaded, so that it opens at once on a phone.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Link, Product, Publication
+from affiliate_empire.ledger.tables import Account, Link, Product, Program, Publication
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
 
 SHOWN = 40
+_SELLS = ("in_stock", "preorder", "backorder")
 _HEADERS = {
     "cache-control": "no-cache",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -71,8 +73,15 @@ def _latest(handle: str, now: datetime) -> Any:
         select(Link.code, Product.title.label("product"), Publication.title, Publication.url, Publication.published_at)
         .join(Publication, Publication.piece_id == Link.piece_id)
         .join(Product, Product.product_id == Link.product_id)
+        .join(Program, Program.program_id == Product.program_id)
         .join(Account, Account.account_id == Publication.account_id)
-        .where(Account.handle == handle, Link.status == "live", Publication.published_at <= now)
+        .where(
+            Account.handle == handle,
+            Link.status == "live",
+            Publication.published_at <= now,
+            Product.availability.in_(_SELLS),
+            Program.status == "joined",
+        )
         .order_by(Publication.published_at.desc(), Link.code)
         .limit(SHOWN)
     )

@@ -7,12 +7,15 @@ proxy answers the second click. Unknown and retired codes answer alike.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.types import Receive, Scope, Send
 
-from affiliate_empire.analytics.traffic import HEAD, PREFETCH
+from affiliate_empire.analytics.traffic import GPC, HEAD, PREFETCH
+from affiliate_empire.tracking.limits import Buckets
 from affiliate_empire.tracking.links import LinkTable
 from affiliate_empire.tracking.outages import DATABASE_OUTAGE
-from affiliate_empire.tracking.recorder import ClickRecorder, Overloaded
+from affiliate_empire.tracking.recorder import Batch, ClickRecorder, Overloaded
 from affiliate_empire.tracking.visitors import truncate_address
 
 PREFIX = "/r/"
@@ -28,9 +31,10 @@ _PREFETCH_HEADERS = (b"sec-purpose", b"purpose", b"x-moz")
 class Redirect:
     """The ASGI application of the route."""
 
-    def __init__(self, links: LinkTable, recorder: ClickRecorder) -> None:
-        self._links = links
+    def __init__(self, links: LinkTable, recorder: ClickRecorder, misses: Buckets) -> None:
+        self.links = links
         self._recorder = recorder
+        self._misses = misses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -38,10 +42,15 @@ class Redirect:
             await answer(send, 405, b"Only GET and HEAD are answered here.\n", (b"allow", b"GET, HEAD"))
             return
         code = scope["path"][len(PREFIX) :]
-        destination = self._links.live.get(code)
+        destination = self.links.live.get(code)
+        client = scope.get("client")
+        host = client[0] if client else ""
         if destination is None:
+            if wait := self._misses.take(truncate_address(host)):  # before the database is asked
+                await too_often(send, wait)
+                return
             try:
-                destination = await self._links.find(code)
+                destination = await self.links.find(code)
             except DATABASE_OUTAGE:
                 await answer(send, 503, b"Please try again in a moment.\n", (b"retry-after", b"5"))
                 return
@@ -49,24 +58,8 @@ class Redirect:
                 await answer(send, 404, b"There is no such link.\n")
                 return
 
-        user_agent = referrer = ""
-        prefetch = False
-        for name, value in scope["headers"]:
-            if name == b"user-agent":
-                user_agent = value.decode("latin-1")
-            elif name == b"referer":
-                referrer = value.decode("latin-1")
-            elif name in _PREFETCH_HEADERS and b"prefetch" in value:
-                prefetch = True
-        flags: tuple[str, ...] = ()
-        if method == "HEAD":
-            flags += (HEAD,)
-        if prefetch:
-            flags += (PREFETCH,)
-        client = scope.get("client")
-        network = truncate_address(client[0]) if client else ""
         try:
-            batch, index = self._recorder.add(code, user_agent, referrer, network, flags)
+            batch, index = self.record(code, method, scope["headers"], host)
         except Overloaded:
             await answer(send, 503, b"Please try again in a moment.\n", (b"retry-after", b"1"))
             return
@@ -76,6 +69,38 @@ class Redirect:
             {"type": "http.response.start", "status": 302, "headers": ((b"location", location), *_FIXED_HEADERS)}
         )
         await send({"type": "http.response.body"})
+
+    def record(self, code: str, method: str, headers: Iterable[tuple[bytes, bytes]], host: str) -> tuple[Batch, int]:
+        """Put a hit on a known link into the open batch: its place there.
+
+        Raises:
+            Overloaded: more hits wait for the database than may.
+        """
+        user_agent = referrer = ""
+        prefetch = opted_out = False
+        for name, value in headers:
+            if name == b"user-agent":
+                user_agent = value.decode("latin-1")
+            elif name == b"referer":
+                referrer = value.decode("latin-1")
+            elif name in _PREFETCH_HEADERS and b"prefetch" in value:
+                prefetch = True
+            elif name == b"sec-gpc" and value == b"1":
+                opted_out = True
+        flags: tuple[str, ...] = ()
+        if method == "HEAD":
+            flags += (HEAD,)
+        if prefetch:
+            flags += (PREFETCH,)
+        if opted_out:
+            flags += (GPC,)
+            referrer = ""
+        return self._recorder.add(code, user_agent, referrer, truncate_address(host), flags)
+
+
+async def too_often(send: Send, wait: int) -> None:
+    """The answer to a network that asks more often than it may."""
+    await answer(send, 429, b"Too many requests.\n", (b"retry-after", str(wait).encode()))
 
 
 async def answer(send: Send, status: int, text: bytes, *headers: tuple[bytes, bytes]) -> None:

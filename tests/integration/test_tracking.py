@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
@@ -16,9 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text, update
+from standardwebhooks import Webhook
 
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback
+from affiliate_empire.ledger.tables import Alert, Click, ConversionEvent, Link, Postback, Product, Program
 from affiliate_empire.operations.judge_clicks import judge_clicks
 from affiliate_empire.settings import SANDBOX_KEYS
 from tests.factories.tracking import PUBLISHED_AT, ClockServer, TrackingProcess, publish_link
@@ -145,10 +148,29 @@ def test_no_request_chooses_where_it_is_sent(module_ledger: Ledger, http: httpx.
     publish_link(module_ledger, CODE)
     escaped = quote(tail.encode("utf-8", "surrogatepass"), safe="")
     for path in (f"/r/{CODE}{escaped}", f"/r/{escaped}", f"/r/{CODE}?u={escaped}&{escaped}"):
-        reply = http.get(path)
-        assert reply.status_code in (302, 404)
+        reply = http.get(path, headers={"x-forwarded-for": "198.51.100.7"})  # its misses are nobody else's
+        assert reply.status_code in (302, 404, 429)
         if reply.status_code == 302:
             assert urlsplit(reply.headers["location"]).hostname == "shop.example.net"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "burst"),
+    [("/r/{}", 404, 60), ("/wp-admin/{}", 404, 60), ("/healthz?{}", 200, 60), ("/h/nobody?{}", 404, 300)],
+)
+def test_who_asks_too_often_is_told_when_to_come_again(
+    ledger: Ledger, http: httpx.Client, path: str, status: int, burst: int
+) -> None:
+    publish_link(ledger, CODE)
+    mine = {"x-forwarded-for": f"203.0.{len(path)}.9"}
+    seen: list[httpx.Response] = []
+    while (not seen or seen[-1].status_code == status) and len(seen) < 20 * burst:  # a slow machine gives some back
+        seen.append(http.get(path.format(len(seen)), headers=mine))
+    assert len(seen) > burst
+    assert seen[-1].status_code == 429
+    assert int(seen[-1].headers["retry-after"]) >= 1
+    assert http.get(f"/r/{CODE}", headers=mine).status_code == 302  # a known link is never limited
+    assert http.get(path.format(0), headers={"x-forwarded-for": "192.0.2.1"}).status_code == status
 
 
 def test_no_header_can_be_injected_through_the_path(ledger: Ledger, service: TrackingProcess) -> None:
@@ -160,6 +182,34 @@ def test_no_header_can_be_injected_through_the_path(ledger: Ledger, service: Tra
         head = answer.partition(b"\r\n\r\n")[0].lower()
         assert re.match(rb"http/1.1 (302|404) ", head)
         assert b"set-cookie" not in head.replace(b"%0d%0aset-cookie", b"")
+
+
+def test_requests_that_follow_one_another_unasked_are_answered_in_their_order(
+    ledger: Ledger, service: TrackingProcess
+) -> None:
+    publish_link(ledger, CODE)
+    paths = [f"/r/{CODE}", "/r/nothing000", f"/r/{CODE}?utm_source=x", "/h/nobody", f"/r/{CODE}"]
+    with socket.create_connection(("127.0.0.1", service.port)) as raw:
+        requests = [f"GET {path} HTTP/1.1\r\nHost: t\r\n" for path in paths]
+        raw.sendall("\r\n".join([*requests[:-1], f"{requests[-1]}Connection: close\r\n\r\n"]).encode())
+        answer = b"".join(iter(lambda: raw.recv(4096), b""))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"302", b"404", b"302", b"404", b"302"]
+    assert answer.count(b"connection: close") == 1
+    assert len(clicks(ledger)) == 3
+
+
+def test_a_visitor_who_leaves_before_the_answer_is_a_click_all_the_same(
+    ledger: Ledger, service: TrackingProcess, http: httpx.Client
+) -> None:
+    publish_link(ledger, CODE)
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", service.port)) as raw:
+            raw.sendall(f"GET /r/{CODE} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+    assert http.get(f"/r/{CODE}").status_code == 302
+    until = time.monotonic() + 10
+    while len(clicks(ledger)) < 6 and time.monotonic() < until:
+        time.sleep(0.05)  # the server may come to the last of them after the one that waited
+    assert len(clicks(ledger)) == 6
 
 
 def test_no_address_is_kept(ledger: Ledger, http: httpx.Client, service: TrackingProcess) -> None:
@@ -179,6 +229,48 @@ def test_no_address_is_kept(ledger: Ledger, http: httpx.Client, service: Trackin
     visitors = {click.click_id: click.visitor_hash for click in clicks(ledger)}
     first, second, third = (visitors[click_id] for click_id in ids)
     assert first == second != third, "one network is one visitor, another one is not"
+
+
+def test_who_opted_out_is_flagged_and_no_page_is_kept(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    for told in ("1", "0"):
+        http.get(f"/r/{CODE}", headers={"sec-gpc": told, "referer": "https://example.org/page"})
+    kept = sorted((click.flags, click.referrer) for click in clicks(ledger))
+    assert kept == [([], "https://example.org/page"), (["gpc"], "")]
+
+
+def test_who_signs_is_known_by_it_and_who_does_not_is_not(
+    module_ledger: Ledger, ledger: Ledger, clock: ClockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    monkeypatch.setenv("EMPIRE_WEBHOOK_SECRETS", json.dumps({"acme": secret}))
+    monkeypatch.setenv("EMPIRE_AWIN_POSTBACK_TOKEN", f"{'a' * 24} {'b' * 24}")
+    service = TrackingProcess(tmp_path, module_ledger.url, clock.url)
+    try:
+        with httpx.Client(base_url=service.url, trust_env=False) as client:
+            body = '{"type": "conversion.approved", "data": {"transaction_id": "A-7", "commission": "3.12"}}'
+            at = datetime.now(UTC)
+            headers = {
+                "webhook-id": "msg_1",
+                "webhook-timestamp": str(int(at.timestamp())),
+                "webhook-signature": Webhook(secret).sign("msg_1", at, body),
+            }
+            assert client.post("/postbacks/acme/signed", content=body, headers=headers).status_code == 200
+            assert client.post("/postbacks/acme/signed", content=body + " ", headers=headers).status_code == 401
+            for token in ("a" * 24, "b" * 24):
+                pushed = {"transactionId": 7, "transactionCurrency": "GBP", "commission": 5.59}
+                reply = client.post(f"/postbacks/awin/{token}", data={"AwinTransactionPush": json.dumps(pushed)})
+                assert reply.status_code == 200
+            assert client.post(f"/postbacks/awin/{'c' * 24}", data={}).status_code == 401
+    finally:
+        service.close()
+    with ledger.begin() as session:
+        told = session.execute(
+            select(ConversionEvent.network, ConversionEvent.kind, ConversionEvent.commission_micros).order_by(
+                ConversionEvent.network
+            )
+        ).all()
+    assert told == [("acme", "approved", 3_120_000), ("awin", "pending", 5_590_000)]
 
 
 def test_the_visitor_is_somebody_else_tomorrow(ledger: Ledger, http: httpx.Client, clock: ClockServer) -> None:
@@ -322,6 +414,18 @@ def test_the_hub_discloses_first_and_leads_through_tracking_links(ledger: Ledger
     assert all("sponsored" in (link["rel"] or "") and "nofollow" in (link["rel"] or "") for link in page.links)
     assert '<html lang="en">' in reply.text
     assert http.get(page.links[0]["href"] or "").status_code == 302
+
+
+def test_the_hub_shows_what_still_sells(ledger: Ledger, http: httpx.Client) -> None:
+    publish_link(ledger, CODE)
+    publish_link(ledger, "m3Wn8YpZ4c", minute=1, product_title="Stove")
+    with ledger.begin() as session:
+        session.get_one(Product, f"impact:1001:{CODE}").availability = "out_of_stock"
+    assert _Page(http.get("/h/gearlab").text).anchors == ["Stove"]
+    assert http.get(f"/r/{CODE}").status_code == 302  # what is out there leads on
+    with ledger.begin() as session:
+        session.get_one(Program, "impact:1001").status = "closed"
+    assert _Page(http.get("/h/gearlab").text).anchors == []
 
 
 def test_an_unknown_hub_is_not_found(ledger: Ledger, http: httpx.Client) -> None:

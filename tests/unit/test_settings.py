@@ -87,7 +87,9 @@ def test_a_defect_of_ours_is_not_taken_for_a_setting(monkeypatch: pytest.MonkeyP
 
 def test_what_may_carry_a_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
-        if name.endswith(("_key", "_secret", "_token", "_sid", "_client_id", "_remote", "product_feed")):
+        if name.endswith("_postback_token"):
+            monkeypatch.setenv(f"EMPIRE_{name.upper()}", f"{SECRET}{'0' * 24}")
+        elif name.endswith(("_key", "_secret", "_token", "_sid", "_client_id", "_remote", "product_feed")):
             monkeypatch.setenv(f"EMPIRE_{name.upper()}", f"https://user:{SECRET}@host/")
     monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{SECRET}@host/empire")
     settings = Settings()
