@@ -1,4 +1,4 @@
-"""``empire visits``: what is kept of a visitor's click, and that it be forgotten."""
+"""The commands on visits: what is kept of a visitor's click, and that it be forgotten."""
 
 from __future__ import annotations
 

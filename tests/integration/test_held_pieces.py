@@ -30,6 +30,8 @@ from assets import content
 from tests.factories.pieces import DAY, plan_piece
 from tests.factories.worlds import RunningWorld
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
 POLICY = load_policy()
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 SETTINGS = Settings(_env_file=None, render_profile="light")  # type: ignore[call-arg]

@@ -27,13 +27,15 @@ def _texts() -> Iterator[Path]:
     yield from (ROOT / "docs").rglob("*.md")
 
 
+COMMANDS = typer.main.get_command(app)
+
+
 def unknown_commands(text: str) -> list[str]:
     """The commands a text names that are not registered."""
-    commands = typer.main.get_command(app)
-    assert isinstance(commands, TyperGroup)
+    assert isinstance(COMMANDS, TyperGroup)
     unknown = []
     for found in _COMMAND.finditer(_SEAM.sub("", text)):
-        command = commands.commands.get(found[1])
+        command = COMMANDS.commands.get(found[1])
         known = command is not None
         if isinstance(command, TyperGroup):
             known = found[2] in command.commands if found[2] else command.invoke_without_command

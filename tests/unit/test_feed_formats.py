@@ -67,7 +67,7 @@ sold = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(told | sold, max_size=8))
 def test_the_same_rows_mean_the_same_in_every_format(rows: list[dict[str, str]]) -> None:
     everything = [row(id="always"), *rows]

@@ -95,7 +95,7 @@ def test_a_product_leans_on_its_niche_as_far_as_it_is_searched_for_little_itself
     assert factor(("product", own, 60, 40)) < 1 < niche
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=4, max_size=4))
 def test_a_factor_stays_in_its_bounds_and_never_turns_a_rise_into_a_fall(figures: list[tuple[int, int]]) -> None:
     rows = [("niche", f"niche-{number}", before, now) for number, (before, now) in enumerate(figures)]
