@@ -126,6 +126,7 @@ def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random, d
         battlefield.zygote.run(Job(kind, piece))  # the same day, materialized again
     battlefield.settle_down()
     record.standing = battlefield.standing(kind, piece, outcome) if outcome is not None else "open: never run"
+    battlefield.put_away(piece)
     return record
 
 

@@ -221,6 +221,11 @@ class Battlefield:
         with self.ledger.begin() as session:
             session.execute(update(Piece).where(Piece.piece_id == piece).values(status="quarantined"))
 
+    def put_away(self, piece: str) -> None:
+        """What is over, done or not, would be looked at by every later search for what is due."""
+        with self.ledger.begin() as session:
+            session.execute(update(Piece).where(Piece.piece_id == piece).values(status="expired"))
+
     def tick(self, seconds: float) -> None:
         """Let the world's time pass."""
         self.now += timedelta(seconds=seconds)
