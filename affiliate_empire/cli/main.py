@@ -146,7 +146,9 @@ def world(
     """The sandbox world: local servers that speak the vendors' protocols, and the audience behind them."""
     settings = Settings()
     if not settings.simulated:
-        raise Misconfigured(f"EMPIRE_MODE is {settings.mode}: the sandbox world belongs into a home of its own mode.")
+        raise Misconfigured(
+            f"EMPIRE_MODE is {settings.mode}: the world is the sandbox's; unset EMPIRE_MODE and give it another home."
+        )
     flags = ["--seed", str(settings.seed if seed is None else seed)] + (["--feed", feed] if feed else [])
     _run_service(settings, "world", port, flags)
 
