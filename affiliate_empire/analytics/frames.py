@@ -165,6 +165,7 @@ class Outcomes(pa.DataFrameModel):
     views: Series[int] = pa.Field(description="as last observed; 0 where the platform counts none")
     hits: Series[int] = pa.Field(description="all hits on its link")
     clicks: Series[int] = pa.Field(description="human clicks on its link")
+    unique_clicks: Series[int] = pa.Field(description="of those, a person's first on the link within an hour")
     conversions: Series[int] = pa.Field(description="attributed sales that were not reversed")
     reversals: Series[int] = pa.Field(description="attributed sales that were reversed")
     commission_micros: Series[int] = pa.Field(description="as it stands, US dollars")

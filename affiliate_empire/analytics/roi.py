@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-_SUMS = ["views", "hits", "clicks", "conversions", "reversals", "commission_micros", "cost_micros"]
+_SUMS = ["views", "hits", "clicks", "unique_clicks", "conversions", "reversals", "commission_micros", "cost_micros"]
 
 
 def roi_percent(revenue_micros: int, cost_micros: int) -> float | None:

@@ -10,13 +10,13 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Executable, case, func, not_, or_, select
+from sqlalchemy import Executable, and_, func, not_, or_, select
 from sqlalchemy.dialects.postgresql import array, distinct_on
 from sqlalchemy.orm import Session
 
 from affiliate_empire.analytics.conversions import CONVERSION_COLUMNS, EVENT_COLUMNS, current_conversions
 from affiliate_empire.analytics.frames import Outcomes, columns_of
-from affiliate_empire.analytics.traffic import NOT_HUMAN
+from affiliate_empire.analytics.traffic import DUPLICATE, NOT_HUMAN
 from affiliate_empire.ledger.tables import (
     Click,
     ConversionEvent,
@@ -75,7 +75,7 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
         )
     }
     views = _views(session, ids, as_of)
-    hits, clicks = _clicks(session, ids, as_of)
+    clicked = _clicks(session, ids, as_of)
     spent = session.execute(
         select(Effect.piece_id, func.sum(Effect.cost_micros))
         .where(
@@ -113,8 +113,7 @@ def load_outcomes(session: Session, *, as_of: datetime, first_day: date, last_da
                 "title": publication.title if publication else None,
                 "url": publication.url if publication and not gone else None,
                 "views": views.get(piece.piece_id, 0),
-                "hits": hits.get(piece.piece_id, 0),
-                "clicks": clicks.get(piece.piece_id, 0),
+                **clicked.get(piece.piece_id, dict.fromkeys(("hits", "clicks", "unique_clicks"), 0)),
                 "conversions": int((sales["state"] != "reversed").sum()),
                 "reversals": int((sales["state"] == "reversed").sum()),
                 "commission_micros": int(sales["commission_usd_micros"].sum()),
@@ -170,12 +169,18 @@ def _views(session: Session, ids: Sequence[str], as_of: datetime) -> dict[str, i
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def _clicks(session: Session, ids: Sequence[str], as_of: datetime) -> tuple[dict[str, int], dict[str, int]]:
-    """All hits and human clicks on each piece's link."""
+def _clicks(session: Session, ids: Sequence[str], as_of: datetime) -> dict[str, dict[str, int]]:
+    """All hits on each piece's link, those of people, and people's first ones, under the names of ``Outcomes``."""
+    first = and_(is_human(), ~Click.flags.contains([DUPLICATE]))
     rows = session.execute(
-        select(Link.piece_id, func.count(), func.sum(case((is_human(), 1), else_=0)))
+        select(
+            Link.piece_id,
+            func.count().label("hits"),
+            func.count().filter(is_human()).label("clicks"),
+            func.count().filter(first).label("unique_clicks"),
+        )
         .join(Click, Click.code == Link.code)
         .where(Link.piece_id.in_(ids), Click.clicked_at < as_of)
         .group_by(Link.piece_id)
-    ).all()
-    return {row[0]: int(row[1]) for row in rows}, {row[0]: int(row[2]) for row in rows}
+    ).mappings()
+    return {row["piece_id"]: {name: int(row[name]) for name in ("hits", "clicks", "unique_clicks")} for row in rows}

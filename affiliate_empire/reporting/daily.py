@@ -17,7 +17,7 @@ import pandas as pd
 from affiliate_empire.analytics.roi import roi_by, roi_percent
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.reporting.charts import bars, columns_by_hour, shares
-from affiliate_empire.reporting.page import as_of_text, percent, plain_rows, render_page
+from affiliate_empire.reporting.page import as_of_text, clicks_in_words, percent, plain_rows, render_page
 
 _STATES = ("approved", "paid", "pending", "reversed")
 _STATE_WORDS = {
@@ -100,7 +100,7 @@ def _context(report: DailyReport) -> dict[str, Any]:
             ("made", f"{len(outcomes) - len(quarantined)} of {len(outcomes)}", "pieces"),
             ("posted", f"{len(posted)}", ", ".join(sorted(posted["platform"].unique())) or "nothing yet"),
             ("seen", f"{int(outcomes['views'].sum()):,}", "views"),
-            ("clicked", f"{int(outcomes['clicks'].sum()):,}", f"people, of {int(outcomes['hits'].sum()):,} hits"),
+            ("clicked", f"{int(outcomes['clicks'].sum()):,}", clicks_in_words(outcomes)),
             ("earned", dollars(earned), f"{int(outcomes['conversions'].sum())} sales"),
             ("spent", dollars(spent), f"{dollars(spent // len(outcomes))} a piece" if len(outcomes) else "nothing"),
             ("profit", dollars(earned - spent), f"ROI {percent(roi_percent(earned, spent))}"),

@@ -39,6 +39,12 @@ def as_of_text(as_of: datetime, zone: ZoneInfo) -> str:
     return f"{as_of.astimezone(zone):%-d %B %Y, %H:%M} ({zone.key})"
 
 
+def clicks_in_words(outcomes: pd.DataFrame) -> str:
+    """What stands beside the clicks of people: their first ones, and all hits."""
+    first, hits = (int(outcomes[name].sum()) for name in ("unique_clicks", "hits"))
+    return f"by people, {first:,} of them their first in an hour; {hits:,} hits in all"
+
+
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A frame's rows with None for what is absent."""
     return [

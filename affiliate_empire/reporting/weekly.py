@@ -17,7 +17,7 @@ import pandas as pd
 from affiliate_empire.analytics.roi import roi_by, roi_percent
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.reporting.charts import bars
-from affiliate_empire.reporting.page import as_of_text, percent, plain_rows, render_page
+from affiliate_empire.reporting.page import as_of_text, clicks_in_words, percent, plain_rows, render_page
 
 _SHOWN = 5  # pieces at either end
 
@@ -73,7 +73,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "tiles": [
             ("posted", f"{len(posted)} of {len(outcomes)}", "pieces"),
             ("seen", f"{int(outcomes['views'].sum()):,}", "views"),
-            ("clicked", f"{int(outcomes['clicks'].sum()):,}", "people"),
+            ("clicked", f"{int(outcomes['clicks'].sum()):,}", clicks_in_words(outcomes)),
             ("earned", dollars(earned), f"{int(outcomes['conversions'].sum())} sales"),
             ("spent", dollars(spent), f"{dollars(spent // len(outcomes))} a piece" if len(outcomes) else "nothing"),
             ("profit", dollars(earned - spent), f"ROI {percent(roi_percent(earned, spent))}"),

@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
+from affiliate_empire.analytics.traffic import DUPLICATE
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Account,
     Budget,
+    Click,
+    Link,
     Piece,
     Plan,
     PromptVersion,
@@ -241,6 +244,17 @@ def test_outcomes_meet_at_the_piece_and_forget_what_came_later(business: Busines
         night = load_outcomes(session, as_of=business.at(3), first_day=DAY, last_day=DAY)
     first = now.set_index("piece_id").loc[plan["piece_id"][0]]
     assert (first["hits"], first["clicks"], first["conversions"], first["reversals"]) == (11, 10, 2, 1)
+    assert first["unique_clicks"] == 10  # none is judged as another's repeat
+    with business.ledger.begin() as session:
+        again = session.scalars(select(Click).where(Click.flags == [])).first()
+        again.flags = [DUPLICATE]
+        piece = session.scalars(select(Link.piece_id).where(Link.code == again.code)).one()
+    with business.ledger.begin() as session:
+        repeated = load_outcomes(session, as_of=business.at(30), first_day=DAY, last_day=DAY).set_index("piece_id")
+    was = now.set_index("piece_id").loc[piece]
+    assert tuple(repeated.loc[piece, ["hits", "clicks", "unique_clicks"]]) == (
+        was["hits"], was["clicks"], was["unique_clicks"] - 1,
+    )  # fmt: skip
     assert (first["commission_micros"], first["cost_micros"]) == (7_547_000, 49_500 + 700 + 30)
     assert night["cost_micros"].sum() == 0  # all was settled at three, which is not before three
     assert evening["cost_micros"].sum() == now["cost_micros"].sum() == 5 * 49_500 + 730

@@ -116,7 +116,7 @@ def test_a_whole_days_figures_stand_in_the_report(business: BusinessDay, tmp_pat
     for figure in (
         "3 of 4",  # made
         "4,321",
-        "people, of 8 hits",
+        "8 hits in all",
         "$18.34",  # earned: 12.34 + 6.00
         "$20.84",  # with the unattributed 2.50
         "1001.1",

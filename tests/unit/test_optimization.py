@@ -42,6 +42,7 @@ def piece(number: int, **changes: Any) -> dict[str, Any]:
         "views": 1000,
         "hits": 40,
         "clicks": 38,
+        "unique_clicks": 36,
         "conversions": 2,
         "reversals": 0,
         "commission_micros": 8_000_000,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from affiliate_empire.analytics.roi import roi_by, roi_percent
 
-COUNTS = ("views", "hits", "clicks", "conversions", "reversals")
+COUNTS = ("views", "hits", "clicks", "unique_clicks", "conversions", "reversals")
 
 
 def test_roi_follows_its_formula() -> None:
