@@ -222,9 +222,12 @@ class Battlefield:
             session.execute(update(Piece).where(Piece.piece_id == piece).values(status="quarantined"))
 
     def put_away(self, piece: str) -> None:
-        """What is over, done or not, would be looked at by every later search for what is due."""
+        """What is over, done or not, would be looked at by every later search for what is due or left open."""
         with self.ledger.begin() as session:
             session.execute(update(Piece).where(Piece.piece_id == piece).values(status="expired"))
+            # Such an intent holds nothing, and was not sent: its window's end would do the same.
+            never_sent = [Effect.piece_id == piece, Effect.state == State.INTENDED]
+            session.execute(update(Effect).where(*never_sent).values(state=State.EXPIRED))
 
     def tick(self, seconds: float) -> None:
         """Let the world's time pass."""
