@@ -14,7 +14,8 @@ The figures, all from the world's witness (``/_world/posts``, ``/_world/charges`
 - ``double_charges``: charges of a paid step beyond one for each attempt that was sent, and attempts beyond one for each
   reply that was lost and one more.
 - ``repeat_charges``: charges beyond the first of a paid step that its lost replies explain; they are booked.
-- ``cents_beyond_cap``: what the world charged beyond the day's cap (that of the run, and one that binds in a scenario).
+- ``cents_beyond_cap``: what the world charged beyond the day's cap, which leaves room for one paid attempt at a time;
+  caps of a run, a vendor, a niche and a month bind in a scenario.
 - ``published_share``: intents that are done exactly once, posted or paid for, in the world and in our books ÷ N.
 - ``self_healed_share``: intents done without a person ÷ intents that a fault struck.
 - ``parked_share``: intents that wait for their owner's look ÷ N.
@@ -59,7 +60,7 @@ from tests.factories.battlefield import (  # noqa: E402
     Battlefield,
 )
 from tests.factories.fire_scenarios import SCENARIOS, Finding  # noqa: E402
-from tests.factories.under_fire import KINDS, POSTS, Job  # noqa: E402
+from tests.factories.under_fire import KINDS, POSTS  # noqa: E402
 
 DOCS = ROOT / "docs" / "publishing.md"
 MOST_RUNS = 8
@@ -68,7 +69,6 @@ _WEIGHTS = {
     "fal": 6, "runway": 5, "openai_text": 7, "openai_image": 3, "anthropic": 5, "elevenlabs": 5,
 }  # fmt: skip
 _RARE = {RESTARTED: 0.1}  # it stops everything for a second
-_DAY_CAP = 10**10
 _STRUCK, _TWICE, _RERUN = 0.6, 0.25, 0.1
 
 
@@ -123,7 +123,7 @@ def fight(battlefield: Battlefield, kind: str, piece: str, rng: random.Random, d
             if hit.fault in REQUEST_FAULTS:
                 record.hits.append((KILLED_AT_A_LINE, hit.left))
     if outcome is not None and outcome.made and rng.random() < _RERUN:
-        battlefield.zygote.run(Job(kind, piece))  # the same day, materialized again
+        battlefield.zygote.run(battlefield.job(kind, piece))  # the same day, materialized again
     battlefield.settle_down()
     record.standing = battlefield.standing(kind, piece, outcome) if outcome is not None else "open: never run"
     battlefield.put_away(piece)
@@ -169,8 +169,8 @@ def _drawn(rng: random.Random) -> list[str]:
     return rng.choices(FAULTS, [_RARE.get(name, 1.0) for name in FAULTS])
 
 
-def judge(battlefield: Battlefield, records: Iterable[Record]) -> tuple[int, int]:
-    """Hold our books against the witness's; returns what was charged in all (micros), and posts of unknown origin."""
+def judge(battlefield: Battlefield, records: Iterable[Record]) -> int:
+    """Hold our books against the witness's; returns the number of posts of unknown origin."""
     posts, charges = battlefield.posts_seen(), battlefield.charges_seen()
     for record in records:
         rows = battlefield.effects(record.piece)
@@ -190,8 +190,7 @@ def judge(battlefield: Battlefield, records: Iterable[Record]) -> tuple[int, int
         )
         record.attempts = sent
         record.double_charged = max(0, record.charges - sent) + max(0, sent - lost - 1)
-    total = sum(charge["micros"] for all_of in charges.values() for charge in all_of)
-    return total, posts.get("?", 0)
+    return posts.get("?", 0)
 
 
 def run_field(number: int, fields: int, intents: int, seed: int, swept: bool, beside: Path | None) -> dict[str, Any]:
@@ -216,7 +215,7 @@ def _code() -> str:
 
 
 def _work_field(number: int, fields: int, intents: int, seed: int, swept: bool) -> dict[str, Any]:
-    battlefield = Battlefield(seed, number=number, day_cap=_DAY_CAP)
+    battlefield = Battlefield(seed, number=number)
     try:
         battlefield.calibrate()
         drills = sweep(battlefield)[number::fields] if swept else []
@@ -232,12 +231,12 @@ def _work_field(number: int, fields: int, intents: int, seed: int, swept: bool) 
             drill = drills[each] if each < len(drills) else None
             kind = drill.kind if drill else rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
             records.append(fight(battlefield, kind, f"pc_{number}_{each:05}", rng, drill))
-        charged, strangers = judge(battlefield, records)
+        strangers = judge(battlefield, records)
         with battlefield.ledger.begin() as session:
             unbalanced = [str(one) for one in [*imbalances(session), *exceeded(session)]]
         return {
             "records": [asdict(record) for record in records],
-            "micros_beyond_cap": max(0, charged - _DAY_CAP),
+            "micros_beyond_cap": battlefield.micros_beyond_cap,
             "strangers": strangers,
             "unbalanced": unbalanced,
             "lines": sorted(

@@ -64,6 +64,7 @@ from affiliate_empire.effects.model import (
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.fence import sending_within, this_instant
 from affiliate_empire.kernel.ids import derived_id
 from affiliate_empire.kernel.money import dollars
 from affiliate_empire.ledger import Ledger
@@ -496,10 +497,13 @@ class Effects:
                     raise lost
             if handle is None:
                 handle = self._prepare(claim, act)
+            decided_at = this_instant()
             self._enter_commit(claim)
             commits += 1
             try:
-                outcome = act.commit(handle)
+                # By the end of the lease it must have arrived, or others are told that nothing will.
+                with sending_within(self.lease / 2, decided_at):
+                    outcome = act.commit(handle)
             except ReplyLost as error:
                 lost, ask, sent = error, True, True
                 with self._still_ours(claim) as (_, effect):
@@ -515,10 +519,14 @@ class Effects:
                         self._book_refused(session, effect, error)
                 raise
             except (VendorUnavailable, Misconfigured) as error:
-                with self._still_ours(claim) as (_, effect):
+                with self._still_ours(claim) as (session, effect):
                     if not sent:
                         effect.sent_at = None
-                    _set(effect, State.PREPARED, error)
+                    if sent or handle:
+                        _set(effect, State.PREPARED, error)
+                    else:  # its vendor knows nothing of it yet: it must not hold what another could be paid with
+                        self._free(session, effect)
+                        _set(effect, State.INTENDED, error)
                 raise
             except BaseException as error:
                 # An interrupt or a fault of ours inside the commit: only the handle can say whether it was sent.

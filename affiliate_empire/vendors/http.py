@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from affiliate_empire.kernel.fence import still_in_time
 from affiliate_empire.vendors.errors import CredentialsRejected, ReplyLost, VendorUnavailable
 
 # Failures that happen before a request's first byte leaves this machine.
@@ -108,10 +109,13 @@ class _Unlogged(logging.Filter):
 def open_http(url: str, **options: Any) -> httpx.Client:
     """An HTTP client for one vendor's address; a proxy from the environment is not asked for those of this machine.
 
+    It sends nothing that a worker decided on too long ago (``kernel.fence``).
+
     Args:
         options: as httpx's, ``timeout`` above all.
     """
-    return httpx.Client(verify=_authorities(), trust_env=not is_loopback(url), **options)
+    hooks = {"request": [lambda request: still_in_time()]}
+    return httpx.Client(verify=_authorities(), trust_env=not is_loopback(url), event_hooks=hooks, **options)
 
 
 @cache

@@ -27,11 +27,11 @@ from sqlalchemy import func, select, update
 from affiliate_empire.effects import State
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger
-from affiliate_empire.ledger.tables import Account, Artifact, Effect, Link, Piece, Publication
+from affiliate_empire.ledger.tables import Account, Artifact, Budget, Effect, Link, Piece, Publication
 from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.policy import load_policy
 from affiliate_empire.sandbox.clock import instant
-from tests.factories.publishing import SLOT, add_post, add_video, open_business
+from tests.factories.publishing import DAY, SLOT, add_post, add_video, open_business
 from tests.factories.under_fire import (
     JOBS,
     KINDS,
@@ -159,6 +159,9 @@ class Battlefield:
         self.lines: dict[str, dict[str, int]] = {}
         self.firsts: dict[str, dict[str, int]] = {}  # by kind: each line of the state machine, and its first execution
         self._accounts: dict[str, int] = {}
+        self._bounds: dict[str, int] = {}  # by kind of paid step: what one attempt may cost
+        self._day_cap: int | None = None  # of the attempt under way
+        self.micros_beyond_cap = 0  # what the world charged beyond it
         self._busy_until = 0.0
         self.zygote = Zygote(self.where, {kind: self.add(kind, f"pc_{number}_warm_{kind}") for kind in kinds})
 
@@ -246,6 +249,7 @@ class Battlefield:
                 self.lines[kind], self.firsts[kind] = outcome.lines, outcome.firsts
                 self.world.clear_faults()
                 if outcome.made:
+                    self._bounds[kind] = max(effect.max_cost_micros for effect in self.effects(piece))
                     break
             else:
                 raise AssertionError(f"{kind} does not even work in calm weather: {outcome}")
@@ -286,11 +290,29 @@ class Battlefield:
             job: what else the worker is told, where a request is struck.
         """
         self.tick(1)
+        self._day_cap = self._tight_cap(kind)
         if fault is None:
-            return Hit("", False, "", "", self.zygote.run(Job(kind, piece)))
-        under = self._under(fault) if at is None else partial(self._under(fault), at=at, **job)
-        struck, where, outcome = under(kind, piece, rng)
-        return Hit(fault, struck, where, self.state(piece), outcome)
+            hit = Hit("", False, "", "", self.zygote.run(self.job(kind, piece)))
+        else:
+            under = self._under(fault) if at is None else partial(self._under(fault), at=at, **job)
+            struck, where, outcome = under(kind, piece, rng)
+            hit = Hit(fault, struck, where, self.state(piece), outcome)
+        if self._day_cap is not None:
+            charged = sum(charge["micros"] for charge in self.world.witness("charges"))
+            self.micros_beyond_cap = max(self.micros_beyond_cap, charged - self._day_cap)
+        return hit
+
+    def job(self, kind: str, piece: str, **more: Any) -> Job:
+        """A run of a piece, under the cap that binds just now."""
+        return Job(kind, piece, day_cap=self._day_cap, **more)
+
+    def _tight_cap(self, kind: str) -> int | None:
+        """A cap of the day that leaves room for one paid attempt and not for two: a repeat waits for the next run."""
+        if kind in POSTS:
+            return None
+        held = select(func.sum(Budget.reserved_micros + Budget.spent_micros)).where(Budget.scope == f"day:{DAY}")
+        with self.ledger.begin() as session:
+            return int(session.scalar(held) or 0) + self._bounds[kind] * 3 // 2
 
     def _under(self, fault: str) -> Callable[[str, str, random.Random], tuple[bool, str, Outcome]]:
         if fault in REQUEST_FAULTS:
@@ -313,14 +335,14 @@ class Battlefield:
             hook, does = PUSH_FAULTS[fault]
             break_next_push(self._repository, hook=hook, does=does)  # type: ignore[arg-type]
             started = time.monotonic()
-            outcome = self.zygote.run(Job(kind, piece, **job))
+            outcome = self.zygote.run(self.job(kind, piece, **job))
             if struck := mend_pushes(self._repository):
                 self._busy_until = max(self._busy_until, started + LATE + 1.0 if "sleep" in does else 0.0)
             return struck, "git push", outcome
         skip = self._some_request(kind, fault, rng) if at is None else at
         self.world.fault("* /*", skip=skip, **rule)
         started = time.monotonic()
-        outcome = self.zygote.run(Job(kind, piece, **job))
+        outcome = self.zygote.run(self.job(kind, piece, **job))
         struck = self.world.fault_hits() > 0
         self.world.clear_faults()
         if struck and rule.get("delay"):
@@ -337,12 +359,12 @@ class Battlefield:
         self, scope: str, kind: str, piece: str, rng: random.Random, at: int | str | None = None
     ) -> tuple[bool, str, Outcome]:
         line = rng.randint(1, self.lines[kind][scope]) if at is None else at
-        outcome = self.zygote.run(Job(kind, piece, line=line, scope=scope))  # type: ignore[arg-type]
+        outcome = self.zygote.run(self.job(kind, piece, line=line, scope=scope))  # type: ignore[arg-type]
         return not outcome.ended, outcome.at, outcome
 
     def kill_at(self, kind: str, piece: str, line: int) -> Outcome:
         """Kill a run at the n-th executed line of the state machine."""
-        return self.zygote.run(Job(kind, piece, line=line))
+        return self.zygote.run(self.job(kind, piece, line=line))
 
     def _held(self, kind: str, piece: str, rng: random.Random) -> tuple[Worker, bool, str]:
         """A worker that is held in one of its requests, which the world carries out before or after that."""
@@ -350,12 +372,12 @@ class Battlefield:
         if kind == "blog" and rng.random() < 0.7:
             hook = "pre-receive" if when == "before" else "post-receive"
             break_next_push(self._repository, hook=hook, does=f"sleep {TIMEOUT / 2}")  # type: ignore[arg-type]
-            worker = self.zygote.start(Job(kind, piece))
+            worker = self.zygote.start(self.job(kind, piece))
             while not (self._repository / "pushed").exists() and not worker.is_over(0.01):
                 pass
             return worker, mend_pushes(self._repository), f"git push, {when}"
         self.world.fault("* /*", skip=skip, when=when, delay=TIMEOUT / 2)
-        worker = self.zygote.start(Job(kind, piece))
+        worker = self.zygote.start(self.job(kind, piece))
         while not (struck := self.world.fault_hits() > 0) and not worker.is_over(0.01):
             pass
         return worker, struck, f"request {skip + 1}, {when}"
@@ -371,22 +393,22 @@ class Battlefield:
         return struck, at, outcome
 
     def _two_workers(self, kind: str, piece: str, rng: random.Random) -> tuple[bool, str, Outcome]:
-        first = self.zygote.start(Job(kind, piece))
+        first = self.zygote.start(self.job(kind, piece))
         if rng.random() < 0.5:
             time.sleep(rng.uniform(0.0, 0.15))
-        second = self.zygote.run(Job(kind, piece))
+        second = self.zygote.run(self.job(kind, piece))
         ended = first.wait()
         return True, "", second if second.made else ended
 
     def _asleep(self, kind: str, piece: str, rng: random.Random) -> tuple[bool, str, Outcome]:
         scope = rng.choice(("machine", "clients"))
         line = rng.randint(1, self.lines[kind][scope])
-        sleeper = self.zygote.start(Job(kind, piece, line=line, scope=scope, do="stop", lease=0.2))  # type: ignore[arg-type]
+        sleeper = self.zygote.start(self.job(kind, piece, line=line, scope=scope, do="stop", lease=0.2))  # type: ignore[arg-type]
         at = sleeper.stopped_at()
         if at is None:
             return False, "", sleeper.wait()
         time.sleep(0.25)
-        other = self.zygote.start(Job(kind, piece))
+        other = self.zygote.start(self.job(kind, piece))
         other.is_over(1.5)  # inside a transaction the sleeper holds its row: then the other one waits for it
         sleeper.signal(signal.SIGCONT)
         slept, outcome = sleeper.wait(), other.wait()
@@ -402,16 +424,20 @@ class Battlefield:
         struck, at, outcome = self._under(how)(kind, piece, rng)
         if not struck:
             return False, at, outcome
+        self.move(kind, piece, anew=kind != "blog" and rng.random() < 0.5)
+        return True, f"{how}: {at}", self.zygote.run(self.job(kind, piece))
+
+    def move(self, kind: str, piece: str, *, anew: bool) -> None:
+        """Give a piece another slot, and ``anew`` another video."""
         with self.ledger.begin() as session:
             row = session.get_one(Piece, piece)
             away = timedelta(minutes=7)  # farther than an account's pieces are apart: no other piece's slot
             row.slot_at += away if platform_of(kind) == "youtube" else -away
-            if kind != "blog" and rng.random() < 0.5:
+            if anew:
                 path = self.new_video(piece)
                 sha256 = self.business.media.save(path, "video/mp4")
                 path.unlink()
                 session.get_one(Artifact, (piece, "video", "")).sha256 = sha256
-        return True, f"{how}: {at}", self.zygote.run(Job(kind, piece))
 
     def _restarted(self, kind: str, piece: str, rng: random.Random) -> tuple[bool, str, Outcome]:
         worker, struck, at = self._held(kind, piece, rng)

@@ -31,6 +31,7 @@ from affiliate_empire.effects import (
     Verdict,
 )
 from affiliate_empire.kernel.clock import FixedClock
+from affiliate_empire.kernel.fence import still_in_time
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account
 
@@ -123,6 +124,7 @@ class Upload:
     def commit(self, handle: dict[str, Any]) -> Receipt:
         self.platform.moment("before_commit")
         session, post = self._paths(handle)
+        still_in_time()  # as every client asks before a request
         # Like a resumable upload: a finished session answers with the post that it became, and never makes another.
         post.write_text(json.dumps({"piece": self.piece, "text": session.read_text(), "session": handle["session"]}))
         self.platform.moment("after_commit")

@@ -23,7 +23,11 @@ from affiliate_empire.ledger import EmbeddedPostgres, Ledger, open_ledger
 from affiliate_empire.ledger.tables import Effect
 from tests.factories.battlefield import KILLED_IN_A_REQUEST, LATE, Battlefield
 from tests.factories.publishing import NICHE
-from tests.factories.under_fire import Job, Zygote
+from tests.factories.under_fire import ROOT, Job, Zygote
+
+_MACHINE = ROOT / "affiliate_empire/effects/machine.py"
+_COMMIT = "outcome = act.commit(handle)"
+_SHORT = 1.0  # seconds of a lease that is waited for
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,38 @@ def _sent_as_its_slot_ends(field: Battlefield) -> Finding:
     )  # fmt: skip
 
 
+def _woken_after_another_video(field: Battlefield) -> Finding:
+    """A worker falls asleep before its first byte; its lease passes, the piece's new video goes out; then it wakes."""
+    inner = Battlefield(field.seed, number=95, kinds=())
+    commit = next(number for number, line in enumerate(_MACHINE.read_text("utf-8").splitlines(), 1) if _COMMIT in line)
+    kinds = ("youtube", "tiktok", "instagram")
+    try:
+        posts, before = [], []
+        for kind in kinds:
+            piece = inner.add(kind, f"pc_woken_{kind}")
+            place = f"{_MACHINE.relative_to(ROOT)}:{commit}"
+            sleeper = inner.zygote.start(Job(kind, piece, line=place, do="stop", lease=_SHORT))
+            if sleeper.stopped_at() is None:
+                raise AssertionError(f"{kind} was posted without {place}: {sleeper.wait()}")
+            inner.move(kind, piece, anew=True)
+            for _ in range(5):
+                time.sleep(_SHORT + 0.1)
+                inner.tick(1)
+                inner.zygote.run(Job(kind, piece, lease=_SHORT))
+            before.append(inner.posts_seen().get(piece, 0))
+            sleeper.signal(signal.SIGCONT)
+            sleeper.wait()
+            inner.settle_down()
+            posts.append(inner.posts_seen().get(piece, 0))
+    finally:
+        inner.close()
+    return Finding(
+        "asleep before its first byte, woken after another video was posted", "suspended machines",
+        f"{sum(posts)} posts of {len(posts)} pieces, {sum(before)} before it woke",
+        double_posts=sum(max(0, number - 1) for number in posts), lost_posts=before.count(0),
+    )  # fmt: skip
+
+
 def _copied(sequence: str, *, confirmed: bool, field: Battlefield) -> Finding:
     """The ledger's disk of before the posts went out, set to work beside the one that posted them.
 
@@ -286,6 +322,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             [("POST /openai/*", _LOST)]),
     _caps_under_lost_replies,
     _sent_as_its_slot_ends,
+    _woken_after_another_video,
     lambda field: _copied("yesterday's ledger restored after its posts went out", confirmed=True, field=field),
     lambda field: _copied("an installation copied, both set to work", confirmed=False, field=field),
 )  # fmt: skip

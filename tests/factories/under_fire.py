@@ -83,6 +83,7 @@ class Job:
         lease: seconds that the worker's claims hold; None for the product's own.
         reconcile: ask about the day's open posts first, as every publish run does.
         count: report how many lines of each scope were executed, and when each was executed first.
+        day_cap: what the day may cost in this run, in micros; None for the stack's own.
     """
 
     kind: str
@@ -93,6 +94,7 @@ class Job:
     lease: float | None = None
     reconcile: bool = True
     count: bool = False
+    day_cap: int | None = None
 
 
 @dataclass
@@ -144,7 +146,8 @@ class Stack(Business):
     def run(self, job: Job) -> PiecesWorked | None:
         """Do the job; what a worker of the product would do with the same piece."""
         lease = {} if job.lease is None else {"lease": timedelta(seconds=job.lease)}
-        self.effects = Effects(self.ledger, self.clock, caps=self.caps, run_id=self.run_id, **lease)
+        caps = self.caps if job.day_cap is None else dataclasses.replace(self.caps, day_micros=job.day_cap)
+        self.effects = Effects(self.ledger, self.clock, caps=caps, run_id=self.run_id, **lease)
         if job.kind not in POSTS:
             self._pay(job)
             return None

@@ -162,6 +162,7 @@ def test_what_was_not_begun_may_be_begun_by_a_later_run(ledger: Ledger, error: E
     studio = Studio(at={"before_submit": raising(error)})
     with pytest.raises(type(error)):
         workers(ledger).perform(INTENT, studio)
+    assert spent(ledger) == (0, 0)  # another vendor may be paid with it meanwhile
     workers(ledger).reconcile_open(lambda effect: None)
     workers(ledger).perform(INTENT, studio)
     assert (studio.jobs, studio.asked) == (["job-0"], [{"job_id": "job-0"}])

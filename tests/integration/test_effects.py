@@ -33,6 +33,7 @@ from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput
+from affiliate_empire.kernel.fence import SleptTooLong
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.installation import bump_epoch
 from affiliate_empire.ledger.tables import Alert, Effect, QuotaUse, Reservation
@@ -224,11 +225,11 @@ def test_other_content_waits_until_its_vendor_has_said_once_more_that_nothing_ca
         platform.at["before_commit"] = raising(LOST)
         raise LOST
 
-    soon = workers(ledger, lease=timedelta(milliseconds=200))
+    soon = workers(ledger, lease=timedelta(milliseconds=500))
     platform.at["before_commit"] = twice
     with pytest.raises(ReplyLost):
         soon.perform(post_intent(), platform.act())
-    time.sleep(0.3)
+    time.sleep(0.6)
     platform.at["before_reconcile"] = raising(UNAVAILABLE)
     other = post_intent(fingerprint="second")
     soon.reconcile_open(lambda effect: platform.act())
@@ -237,6 +238,32 @@ def test_other_content_waits_until_its_vendor_has_said_once_more_that_nothing_ca
     soon.reconcile_open(lambda effect: platform.act())
     soon.perform(other, platform.act(text="second"))
     assert [post["text"] for post in platform.posts] == ["second"]
+
+
+def test_a_worker_that_wakes_after_other_content_was_posted_sends_nothing(ledger: Ledger, platform: Platform) -> None:
+    short = timedelta(milliseconds=500)
+    wake = threading.Event()
+    platform.at["before_commit"] = lambda: wake.wait(20)
+    told: list[BaseException] = []
+
+    def sleep_in_the_middle() -> None:
+        try:
+            workers(ledger, lease=short).perform(post_intent(), platform.act())
+        except EffectInProgress as error:
+            told.append(error)
+
+    sleeper = threading.Thread(target=sleep_in_the_middle)
+    sleeper.start()
+    while "before_commit" in platform.at:
+        time.sleep(0.01)
+    time.sleep(0.6)
+    later = workers(ledger, lease=short)
+    later.reconcile_open(lambda effect: platform.act())
+    later.perform(post_intent(fingerprint="second"), platform.act(text="second"))
+    wake.set()
+    sleeper.join()
+    assert [post["text"] for post in platform.posts] == ["second"]
+    assert isinstance(told[0].__context__, SleptTooLong)
 
 
 def test_a_dead_handle_that_published_nothing_is_replaced(ledger: Ledger, platform: Platform) -> None:
