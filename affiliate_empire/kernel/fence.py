@@ -1,7 +1,8 @@
 """How long what was decided may still be sent: a worker that slept past it must not, for another may have taken over.
 
-A lease in the database cannot hold back a process that is asleep (a suspended laptop, a stopped container): when it wakes it
-goes on where it was. So an act is carried out behind a fence, and whoever sends looks at it right before each request.
+A lease in the database cannot hold back a process that is asleep (a suspended laptop, a stopped container): when it
+wakes it goes on where it was. So an act is carried out behind a fence, and whoever sends looks at it right
+before each request.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import timedelta
 from affiliate_empire.kernel.errors import EmpireError
 
 Instant = tuple[float, float]
-"""By a clock that no adjustment moves and that counts while the machine sleeps, where there is one; and by the wall's."""
+"""By a clock that nobody sets and that counts while the machine sleeps, where there is one; and by the wall's."""
 
 _fence: ContextVar[tuple[Instant, float] | None] = ContextVar("fence", default=None)
 
