@@ -25,13 +25,25 @@ def approvals(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List what waits, with everything that the decision is about."""
     if context.invoked_subcommand is not None:
         return
+    from affiliate_empire.operations.approvals import not_asked_yet
+
     settings = Settings()
     rows = _waiting(settings)
+    ahead = not_asked_yet(ledger=open_ledger(settings), calendar=settings.calendar, now=business_clock(settings).now())
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return
     for row in rows:
         _show(row, settings)
+    for piece in ahead:
+        slot = f"{piece.slot_at.astimezone(settings.calendar.zone):%a %H:%M}"
+        out.print(f"{piece.piece_id}  {piece.account_id}  slot {slot}: not asked about yet", highlight=False)
+    if ahead:
+        out.print(
+            "The next run of publish_pieces asks about what is made by then: by itself with EMPIRE_AUTOPILOT=1, "
+            "otherwise start it in the Dagster UI.",
+            soft_wrap=True,
+        )
     if not rows:
         out.print("Nothing waits for your approval.")
         return

@@ -25,29 +25,36 @@ def backup(file: Annotated[Path, typer.Argument(help="The file to write; it must
     out.print("The master key (vault.key in the home, or EMPIRE_MASTER_KEY) and the media store are not in it.")
 
 
-def restore(file: Annotated[Path, typer.Argument(help="A file that `empire backup` wrote.")]) -> None:
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `empire backup` wrote.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Take a backup back. What was posted and paid for since stays known; what is open waits for your word."""
+    from affiliate_empire.cli.services import alone_in
     from affiliate_empire.kernel.clock import SystemClock
     from affiliate_empire.operations.restore_ledger import restore_ledger
     from affiliate_empire.vault.keys import open_master_keys
 
     settings = Settings()
+    if not yes:
+        typer.confirm(f"Put {file} in the place of this home's ledger ({settings.home_path})?", abort=True)
     wall = SystemClock().now()
     has_key = settings.master_key is not None or (settings.home_path / "vault.key").exists()
     secret = settings.master_key.get_secret_value() if settings.master_key else None
-    ledger = open_ledger(settings)
-    try:
-        restored = restore_ledger(
-            file.expanduser().resolve(),
-            ledger=ledger,
-            calendar=settings.calendar,
-            # A home without its world yet has no other time than the wall's.
-            now=business_clock(settings).now() if settings.service_url("world") or not settings.simulated else wall,
-            at=wall,
-            key_id=open_master_keys(settings.home_path, secret).key_id if has_key else None,
-        )
-    finally:
-        ledger.dispose()
+    with alone_in(settings.home_path, "empire restore"):
+        ledger = open_ledger(settings)
+        try:
+            restored = restore_ledger(
+                file.expanduser().resolve(),
+                ledger=ledger,
+                calendar=settings.calendar,
+                # A home without its world yet has no other time than the wall's.
+                now=business_clock(settings).now() if settings.service_url("world") or not settings.simulated else wall,
+                at=wall,
+                key_id=open_master_keys(settings.home_path, secret).key_id if has_key else None,
+            )
+        finally:
+            ledger.dispose()
     out.print(f"Restored, epoch {restored.epoch}. The former ledger is kept as the database {restored.kept_as}.")
     if restored.parked:
         out.print(f"{restored.parked} effects wait for your word: list them with `empire effects`.")

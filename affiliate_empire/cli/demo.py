@@ -6,7 +6,6 @@ process of its own, and shows what came of it. It decides nothing about the busi
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -14,8 +13,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
@@ -30,7 +27,7 @@ from sqlalchemy import select
 
 from affiliate_empire.analytics.roi import roi_by
 from affiliate_empire.catalog.feed import parse_feed
-from affiliate_empire.cli.services import Services
+from affiliate_empire.cli.services import Services, alone_in
 from affiliate_empire.cli.witness import Agreement, Witness, compare
 from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import SystemClock
@@ -108,23 +105,8 @@ def run_demo(settings: Settings, inputs: DemoInputs, day: date | None, json_file
         slate = load_policy().full_slate
         settings = settings.model_copy(update={f"slate_{platform}": asked for platform, asked in slate.items()})
 
-    with _alone_in(settings.home_path):
+    with alone_in(settings.home_path, "empire demo"):
         _live_and_verify(settings, inputs, day, json_file, out, started)
-
-
-@contextmanager
-def _alone_in(home: Path) -> Iterator[None]:
-    """Refuse a second demo of a home: the first to end would stop the other's world."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "demo.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Misconfigured(
-                f"Another demo is living its day in {home}: wait for its end, or give this one a home of its own with "
-                "EMPIRE_HOME."
-            ) from None
-        yield
 
 
 def _live_and_verify(
@@ -137,10 +119,10 @@ def _live_and_verify(
         mine = start_services(settings, services, inputs, day)
     media = MediaStore(settings.home_path / "media")
     try:
+        refuse_a_day_the_world_has_passed(settings, ledger, day)
         set_world_clock(settings, rate=0)
         before = totals_by_day(ledger, media)
         charges_before = sum(int(c["micros"]) for c in Witness.fetch(settings.world_url).charges)
-        refuse_a_day_the_world_has_passed(settings, ledger, day)
         faults_before = world_weather(settings)["total"]
         stages, repeated = drive_day(settings, day, out)
         after = totals_by_day(ledger, media)
@@ -393,7 +375,11 @@ def show_returns(settings: Settings, day: date, ledger: Ledger, out: Console) ->
         out.print(table)
     decision = load_decision(day, ledger=ledger)
     if decision is not None:
-        out.print(f"[bold]Decided for the next day[/] (strategy {decision.version}, {settings.label})")
+        known = f"{datetime.fromisoformat(decision.evidence['as_of']):%H:%M}"
+        out.print(
+            f"[bold]Decided for the next day[/] by what was known at {known} (strategy {decision.version}, "
+            f"{settings.label})"
+        )
         judged = decision.decisions
         moved = judged[judged["weight_after"] != judged["weight_before"]]
         for reason in moved["reason"]:
@@ -414,6 +400,8 @@ def show_files(
     """Print where the day's files lie and whether the witness agrees."""
     for piece, reason in totals.quarantined.items():
         out.print(f"Quarantined {piece}: {reason}")
+    for piece, reason in totals.missed.items():
+        out.print(f"Not posted {piece}: {reason}", markup=False, highlight=False)
     for path in totals.videos:
         out.print(f"video   {path}", soft_wrap=True, highlight=False)
     out.print(f"report  {summary['report']}", soft_wrap=True, highlight=False)

@@ -13,7 +13,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 
 from affiliate_empire.cli import accounts, approvals, handoff, secrets, visits
 from affiliate_empire.cli.backup import backup, restore
@@ -24,6 +23,8 @@ from affiliate_empire.cli.takedown import takedown
 from affiliate_empire.kernel.errors import BadInput, EmpireError, Misconfigured
 from affiliate_empire.kernel.files import is_full, out_of_space
 from affiliate_empire.settings import Mode, Settings, explain
+
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port; a free one is remembered by the home.")]
 
 app = typer.Typer(
     help="AI Affiliate Empire: an affiliate content business as a Dagster asset graph.",
@@ -91,7 +92,7 @@ def demo(
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000) -> None:
+def dev(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000) -> None:
     """Everything at once: database, world (in the sandbox), tracking service and the Dagster UI. Ctrl-C stops it."""
     from affiliate_empire.cli.demo import (
         PROJECT,
@@ -100,46 +101,48 @@ def dev(port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 300
         set_world_clock,
         start_services,
     )
-    from affiliate_empire.cli.services import Services, end_tree, require_free_port
+    from affiliate_empire.cli.services import Services, alone_in, end_tree, require_free_port
     from affiliate_empire.kernel.clock import SystemClock
 
     settings = Settings()
     services = Services(settings)
-    if services.running("dev"):
-        raise Misconfigured("This home's Dagster UI runs already: stop it with `empire stop`.")
-    require_free_port(port, "--port")
-    open_ledger(settings).dispose()
-    now = SystemClock().now()
-    if settings.simulated:
-        inputs = DemoInputs(settings.product_feed, settings.seed)
-        mine = start_services(settings, services, inputs, settings.calendar.day_of(now))
-        set_world_clock(settings, to=now.isoformat())
-        set_world_clock(settings, rate=1)
-    else:
-        mine = ["track"] if services.start("track") else []
-    environment = os.environ | dagster_environment(settings)
-    mode = f"{settings.label}, read-only" if settings.mode is Mode.LIVE_READONLY else settings.label
-    out.print(f"Dagster UI: http://127.0.0.1:{port} · {mode} · home {settings.home_path}")
-    for platform, reason in settings.closed_platforms().items():
-        out.print(f"  {platform}: nothing is posted, {reason}", markup=False, highlight=False)
-    services.note_pid("dev", os.getpid())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, whoever ends it
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
-    try:
-        with subprocess.Popen(command, env=environment, cwd=PROJECT) as process:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                end_tree(process.pid)
-    finally:
-        services.forget("dev")
-        for name in mine:
-            services.stop(name)
+    with alone_in(settings.home_path, "empire dev"):
+        if services.dagster_processes():
+            raise Misconfigured("This home's Dagster UI runs already: stop it with `empire stop`.")
+        require_free_port(port, "--port")
+        open_ledger(settings).dispose()
+        now = SystemClock().now()
+        services.note_pid("dev", os.getpid())
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended in order, whoever ends it
+        mine: list[str] = []
+        try:
+            if settings.simulated:
+                inputs = DemoInputs(settings.product_feed, settings.seed)
+                mine = start_services(settings, services, inputs, settings.calendar.day_of(now))
+                set_world_clock(settings, to=now.isoformat())
+                set_world_clock(settings, rate=1)
+            else:
+                mine = ["track"] if services.start("track") else []
+            environment = os.environ | dagster_environment(settings)
+            mode = f"{settings.label}, read-only" if settings.mode is Mode.LIVE_READONLY else settings.label
+            out.print(f"Dagster UI: http://127.0.0.1:{port} · {mode} · home {settings.home_path}")
+            for platform, reason in settings.closed_platforms().items():
+                out.print(f"  {platform}: nothing is posted, {reason}", markup=False, highlight=False)
+            command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
+            with subprocess.Popen(command, env=environment, cwd=PROJECT) as process:
+                try:
+                    process.wait()
+                except KeyboardInterrupt:
+                    end_tree(process.pid)
+        finally:
+            services.forget("dev")
+            for name in mine:
+                services.stop(name)
 
 
 @app.command()
 def world(
-    port: Annotated[int | None, typer.Option(help="Port; a free one is remembered by the home.")] = None,
+    port: Port = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a world that does not exist yet.")] = None,
     feed: Annotated[str | None, typer.Option(help="The merchant's product feed, a path.")] = None,
 ) -> None:
@@ -154,7 +157,7 @@ def world(
 
 
 @app.command()
-def track(port: Annotated[int | None, typer.Option(help="Port; a free one is remembered by the home.")] = None) -> None:
+def track(port: Port = None) -> None:
     """The tracking service: redirects, hub pages, postbacks."""
     _run_service(Settings(), "track", port, [])
 
@@ -170,7 +173,9 @@ def stop() -> None:
     stopped: list[str] = []
     for home in homes:
         services = Services(settings.model_copy(update={"home": home}))
-        stopped += [name for name in ("dev", "track", "world") if services.stop(name)]
+        stopped += [name for name in ("dev",) if services.stop(name)]
+        stopped += ["dagster"] if services.stop_dagster() else []
+        stopped += [name for name in ("track", "world") if services.stop(name)]
         postgres = EmbeddedPostgres(home)
         if postgres.running():
             postgres.stop()
@@ -260,21 +265,26 @@ def effects(context: typer.Context, as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return
-    table = Table("key", "state", "since", "what to do")
     for row in rows:
-        table.add_row(row["key"], row["state"], f"{row['updated_at']:%Y-%m-%d %H:%M}", row["remedy"])
-    out.print(table if rows else "No effect is open.")
+        # Not a table: what is to be copied must stand whole, however narrow the terminal is.
+        out.print(f"{row['key']} is {row['state']} since {row['updated_at']:%Y-%m-%d %H:%M} UTC", soft_wrap=True)
+        out.print(f"  {row['remedy']}", markup=False, soft_wrap=True)
+    if not rows:
+        out.print("No effect is open.")
 
 
 @effects_app.command("resolve")
 def resolve(
     effect: Annotated[str, typer.Argument(help="The effect's id or key, as `empire effects` lists it.")],
-    happened: Annotated[bool, typer.Option("--happened/--did-not-happen", help="What you saw at the vendor.")],
+    happened: Annotated[bool, typer.Option("--happened", help="You saw it at the vendor.")] = False,
+    did_not_happen: Annotated[bool, typer.Option("--did-not-happen", help="You looked, and it is not there.")] = False,
     remote_id: Annotated[str | None, typer.Option(help="The post's id at the vendor, when it happened.")] = None,
 ) -> None:
     """Tell what became of an effect that nobody else can judge."""
     from affiliate_empire.effects.resolve import Finding, resolve_effect
 
+    if happened == did_not_happen:
+        raise BadInput("Say one of --happened and --did-not-happen: what you saw at the vendor.")
     settings = Settings()
     clock = business_clock(settings)
     finding = Finding.HAPPENED if happened else Finding.DID_NOT_HAPPEN

@@ -7,6 +7,7 @@ when the file says. It knows no business: what a service does is in its own pack
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -120,6 +122,28 @@ class Services:
         with contextlib.suppress(psutil.NoSuchProcess):
             file.write_text(f"{pid} {psutil.Process(pid).create_time()}", "utf-8")
 
+    def dagster_processes(self) -> list[psutil.Process]:
+        """Dagster's processes on this home's instance, whoever started them: of a killed `empire dev` they live on."""
+        instance = str(self.home / "dagster")
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("DAGSTER_HOME") == instance and _is_dagster(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def stop_dagster(self) -> bool:
+        """End them: in order first, by force after ``STOP_TIMEOUT`` seconds. Returns whether there were any."""
+        family = self.dagster_processes()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=STOP_TIMEOUT)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return bool(family)
+
     # ------------------------------------------------------------ inside
     def _pid_file(self, name: str) -> Path:
         return self.home / "run" / f"{name}.pid"
@@ -147,6 +171,29 @@ class Services:
         raise Misconfigured(f"{name} did not answer on port {port} within {START_TIMEOUT:.0f} s: see {log}.")
 
 
+@contextmanager
+def alone_in(home: Path, command: str) -> Iterator[None]:
+    """Hold a home for a command that moves its world's time or replaces its ledger; a second one is refused.
+
+    Raises:
+        Misconfigured: another such command is at work, which it names.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "home.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Misconfigured(
+                f"`{lock.read() or 'another command'}` is at work in {home}: wait for its end or stop it with "
+                "`empire stop`, or give this one a home of its own with EMPIRE_HOME."
+            ) from None
+        lock.truncate(0)
+        lock.write(command)
+        lock.flush()
+        yield
+
+
 def require_free_port(port: int, setting: str) -> None:
     """Raise ``Misconfigured`` when another program listens on a port; ``setting`` is what chooses it."""
     with socket.socket() as probe:
@@ -167,6 +214,11 @@ def end_tree(pid: int) -> None:
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+
+
+def _is_dagster(command: list[str]) -> bool:
+    """Whether it is `dagster dev` or one of its own: the web server, the daemon, a code server, a run."""
+    return any(part == "dagster" or part.startswith(("dagster.", "dagster_webserver")) for part in command[1:4])
 
 
 def _last_line(log: Path) -> str:

@@ -18,7 +18,8 @@ _REMEDIES = {
     State.CLAIMED: "being prepared, or left behind; materialize its asset again",
     State.PREPARED: "not sent yet; materialize its asset again",
     State.COMMITTING: "being sent, or left behind; materialize its asset again",
-    State.UNKNOWN: "look at the vendor, then tell with `empire effects resolve {effect_id}`",
+    State.UNKNOWN: "look at the vendor, then tell with `empire effects resolve {effect_id} --happened` (of a post with "
+    "--remote-id) or `empire effects resolve {effect_id} --did-not-happen`",
 }
 
 

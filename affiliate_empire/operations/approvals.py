@@ -204,6 +204,25 @@ def _word(decision: ApprovalDecision | None) -> str:
 
 
 # ---------------------------------------------------------------- what waits
+def not_asked_yet(*, ledger: Ledger, calendar: BusinessCalendar, now: datetime) -> list[Piece]:
+    """Pieces of accounts that need approval about which nobody was asked so far, in the order of their slots."""
+    query = (
+        select(Piece)
+        .join(Account, Account.account_id == Piece.account_id)
+        .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
+        .where(
+            Piece.piece_id.not_in(select(ApprovalRequest.piece_id)),
+            Piece.status == "planned",
+            Account.approval == REQUIRED,
+            Publication.publication_id.is_(None),
+            Piece.day >= calendar.last_closed_day(now),
+        )
+        .order_by(Piece.slot_at, Piece.piece_id)
+    )
+    with ledger.begin() as session:
+        return [piece for piece in session.scalars(query) if now < calendar.posting_window(piece.day)[1]]
+
+
 def waiting(*, ledger: Ledger, media: MediaStore, calendar: BusinessCalendar, now: datetime) -> list[dict[str, Any]]:
     """What waits for the owner's word, in the order of the slots; a day whose window has closed waits no more.
 

@@ -71,7 +71,11 @@ def decide_strategy(
         outcomes = load_outcomes(session, as_of=as_of, first_day=day - timedelta(days=WINDOW_DAYS - 1), last_day=day)
         versions = active_versions(session)
     decision = decide(outcomes, current.content, versions=versions, as_of=as_of, seed=seed)
-    evidence = decision.evidence | {"window_days": WINDOW_DAYS, "previous": current.strategy_id}
+    evidence = decision.evidence | {
+        "window_days": WINDOW_DAYS,
+        "previous": current.strategy_id,
+        "as_of": as_of.astimezone(calendar.zone).isoformat(),
+    }
     with ledger.begin() as session:
         # Two evenings of one day: the first to store has decided.
         newest = int(session.scalar(select(func.coalesce(func.max(Strategy.version), 0))) or 0)

@@ -41,6 +41,7 @@ class DayTotals:
     day: date
     pieces: int
     quarantined: dict[str, str]
+    missed: dict[str, str]  # made or not, but not posted, and why
     posts: dict[str, str] = field(default_factory=dict)  # remote id → platform
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)  # remote id → what the platform was told
     charges: dict[str, int] = field(default_factory=dict)
@@ -93,6 +94,11 @@ def total_day(day: date, *, ledger: Ledger, media: MediaStore) -> DayTotals:
             day=day,
             pieces=len(pieces),
             quarantined={p.piece_id: p.reason or "" for p in pieces if p.status == "quarantined"},
+            missed={
+                p.piece_id: p.reason or "its slot passed before it was posted"
+                for p in pieces
+                if p.status == "expired" and p.piece_id not in {each.piece_id for each in publications}
+            },
             posts={p.remote_id: p.platform for p in publications if not is_unpublished(p)},
             labels={p.remote_id: p.disclosures for p in publications},
             charges={e.remote_id or e.effect_id: e.cost_micros or 0 for e in effects if e.state != "lost"},

@@ -18,8 +18,9 @@ from affiliate_empire.cli.main import main
 from affiliate_empire.effects import EffectParked, NotApproved, State
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.installation import bump_epoch
-from affiliate_empire.ledger.tables import Account, Effect, Piece, Publication
+from affiliate_empire.ledger.tables import Account, Effect, Installation, Piece, Publication
 from affiliate_empire.operations.approvals import set_approval
+from affiliate_empire.vendors.errors import VendorUnavailable
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, open_business
 from tests.factories.worlds import RunningWorld, write_video
 
@@ -168,7 +169,40 @@ def test_what_stays_paused_is_said_and_so_is_what_waits_for_a_word(business: Bus
     assert "nothing new is spent or posted" in " ".join(empire("effects")[1].split())
 
 
+def test_what_is_to_be_copied_stands_whole_on_a_narrow_terminal(
+    world: RunningWorld, business: Business, empire: Command, tmp_path: Path
+) -> None:
+    piece = add_video(business, write_video(tmp_path / "short.mp4"))
+    world.fault("PUT /youtube/*", kind="down", times=50)
+    with pytest.raises(VendorUnavailable):
+        business.publish(piece)
+    (effect,) = rows(business.ledger, Effect)
+    said = empire("effects")[1]
+    assert f"{effect.key} is {effect.state} since" in said
+    code, said = empire("effects", "resolve", effect.effect_id, "--happened", "--did-not-happen")
+    assert (code, "Say one of --happened and --did-not-happen" in said) == (1, True)
+    assert empire("effects", "resolve", effect.effect_id)[0] == 1
+    assert empire("dev", "--port", "99999")[0] == 2
+
+
+def test_a_restore_asks_first(business: Business, empire: Command, tmp_path: Path) -> None:
+    add_post(business)
+    assert empire("backup", str(tmp_path / "kept"))[0] == 0
+    code, said = empire("restore", str(tmp_path / "kept"), answer="n\n")
+    assert (code, "in the place of this home's ledger" in said) == (1, True)
+    with business.ledger.begin() as session:
+        assert session.scalars(select(Installation.epoch)).one() == 1
+
+
 # ---------------------------------------------------------------- approvals
+def test_what_nobody_was_asked_about_yet_is_named(business: Business, empire: Command) -> None:
+    set_approval("blog:gearlab", "required", ledger=business.ledger)
+    piece = add_post(business)
+    said = empire("approvals")[1]
+    assert f"{piece}  blog:gearlab  slot" in said
+    assert "The next run of publish_pieces asks" in said
+
+
 def test_what_waits_is_shown_and_decided(
     world: RunningWorld, business: Business, empire: Command, tmp_path: Path
 ) -> None:

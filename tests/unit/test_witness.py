@@ -12,6 +12,7 @@ DAY = DayTotals(
     day=date(2026, 11, 21),
     pieces=1,
     quarantined={},
+    missed={},
     posts={"video1": "youtube"},
     charges={"req1": 9_500},
     cost_micros=9_500,
