@@ -4,7 +4,8 @@ A page is its path and its content's hash, and ``main``'s history says what beca
 often the push was tried, a page that was there once was published. A push is refused when ``main`` is no longer the
 commit's parent, so one that arrives late can neither double a page nor undo what others pushed. Commits are built
 without a working tree. What a page says is made elsewhere (``affiliate_empire.content``). Credentials for the remote
-are git's own (a key, a credential helper).
+are git's own (a key, a credential helper); those in its address reach git by the environment, which no list of
+processes shows. Our clone holds nothing that the remote does not: what is broken in it is thrown away.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import errno
 import hashlib
 import os
 import re
+import shutil
+import signal
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.kernel.files import out_of_space
@@ -45,18 +50,59 @@ _REBASES = 5
 # A git hook or another repository's shell may have set these; ours must not act on that repository.
 _INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
 # Nobody is there to answer a prompt. Messages are read below, so they must not be translated.
-_SETTINGS = ("GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=false", "SSH_ASKPASS=false", "LC_ALL=C", "TZ=UTC")
+_SETTINGS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "false",
+    "SSH_ASKPASS": "false",
+    "LC_ALL": "C",
+    "TZ": "UTC",
+}
+_ORIGIN = "blog"  # not git's usual name: older clones have an address under that one in their file
+_PASSWORD = "EMPIRE_BLOG_REMOTE_PASSWORD"  # noqa: S105 - the name of a variable
+_HELPER = f'!f() {{ test "$1" = get && printf \'password=%s\\n\' "${_PASSWORD}"; }}; f'
+_GRACE = 5.0  # seconds a git that took too long has to take its locks away with it
 
 _USERINFO = re.compile(r"://\S*@")
 _QUERY = re.compile(r"(://[^\s?#'\"]*)[?#][^\s'\"]*")
+
+# What git says when it meets somebody else's push; from 2.51 on in the last words.
+_RACES = (
+    "non-fast-forward",
+    "fetch first",
+    "stale info",
+    "cannot lock ref",
+    "incorrect old value provided",
+    "reference already exists",
+)
+# A rule's no. Whatever else a server says (a full disk, a push too large, its own database gone) is for now.
+_DECLINED = ("declined", "protected branch")
+_OUT_OF_ORDER = re.compile(
+    r"internal (server |api )?error|api unreachable|(service|temporarily) unavailable|timed? ?out|try again later",
+    re.IGNORECASE,
+)
+_NOT_LET_IN = re.compile(
+    r"Authentication failed|Permission denied \(|could not read (Username|Password)|returned error: 40[13]\b"
+    r"|HTTP 40[13]\b|marked as read only"
+)
+_DAMAGED = re.compile(r"not a git repository|bad config|is empty|corrupt")
+# Lines in which git says what followed, or what to try, and not why.
+_NO_REASON = re.compile(
+    r"^(to |from |done$|hint:|warning:|\*\*|!|another git process|an editor opened|are terminated|may have crashed"
+    r"|remove the file|please make sure|and the repository exists"
+    r"|error: failed to push|error: remote unpack failed|fatal: could not read from remote"
+    r"|fatal: the remote end hung up|send-pack: unexpected|fetch-pack: unexpected)"
+    r"|^(remote: )?[\w ]+:\s+(\d+% \(|\d+, done)",
+    re.IGNORECASE,
+)
+_LONGEST_REASON = 300
 
 
 class NotFastForward(VendorRefused):
     """``main`` has moved on without the commit: it was not published and cannot be any more; it is made anew."""
 
 
-class Rejected(VendorRefused):
-    """The remote's own rules turned the commit down."""
+class Rejected(CredentialsRejected):
+    """A rule of the remote (a hook, a ruleset) turned the commit down: its owner looks, and may have it pushed then."""
 
 
 class Place(StrEnum):
@@ -128,7 +174,7 @@ class BlogClient:
         deploy_hook: DeployHook | None = None,
     ) -> None:
         self.deploy_hook = deploy_hook
-        self._remote = remote
+        self._remote, self._user, self._password = _address(remote)
         self._clone = workdir / "blog.git"
         self._base_url = base_url.rstrip("/")
         self._timeout = timeout
@@ -173,7 +219,7 @@ class BlogClient:
         Raises:
             ReplyLost: the remote's answer to the push was lost; ``look`` tells.
             VendorUnavailable: the remote could not be reached, or ``main`` moves faster than we do.
-            CredentialsRejected: the remote does not let us write.
+            CredentialsRejected: the remote does not let us write to ``main``.
         """
         with self._lock:
             try:
@@ -302,18 +348,12 @@ class BlogClient:
 
     def _push(self, sha: str) -> None:
         """Make the commit the head of the remote's ``main``."""
-        outcome = self._git("push", "--porcelain", "origin", f"{sha}:refs/heads/{_BRANCH}", lost_reply=True)
+        outcome = self._git("push", "--porcelain", _ORIGIN, f"{sha}:refs/heads/{_BRANCH}", lost_reply=True)
         if outcome.returncode == 0:
             return
         said = f"{outcome.stdout}\n{outcome.stderr}"
         if "[rejected]" in said or "[remote rejected]" in said:
-            if any(sign in said for sign in ("non-fast-forward", "fetch first", "stale info", "cannot lock ref")):
-                raise NotFastForward(
-                    "The blog's main branch moved on before the page was pushed.",
-                    vendor=_VENDOR,
-                    code="non_fast_forward",
-                )
-            raise Rejected(f"The blog's remote rejected the push: {_last_line(said)}", vendor=_VENDOR, code="rejected")
+            raise _turned_down(said)
         raise self._failure(outcome, lost_reply=True)
 
     # ------------------------------------------------------------------ git
@@ -321,14 +361,26 @@ class BlogClient:
         if not (self._clone / "HEAD").exists():
             self._clone.parent.mkdir(parents=True, exist_ok=True)
             self._check(self._run("init", "--quiet", "--bare", "--object-format=sha1", str(self._clone)))
-        # The world's repository may lie elsewhere after a move of the home, so the address is set every time.
-        self._local("config", "remote.origin.url", self._remote)
+        self._remove_stale_locks()
+        config = self._clone / "config"
+        if config.exists() and '[remote "origin"]' in config.read_text():  # of a former version, its password with it
+            self._local("config", "--remove-section", "remote.origin")
+
+    def _remove_stale_locks(self) -> None:
+        """Take away the locks of a git that was killed: none that works holds one longer than its time-out."""
+        before = time.time() - self._timeout
+        folders = (self._clone, self._clone / "objects", self._clone / "objects" / "info")
+        locks = [lock for folder in folders for lock in folder.glob("*.lock")]
+        for lock in [*locks, *(self._clone / "refs").rglob("*.lock"), *self._clone.glob("index-*")]:
+            with suppress(FileNotFoundError):
+                if lock.stat().st_mtime < before:
+                    lock.unlink()
 
     def _fetch(self) -> str | None:
         """The remote's ``main``, with all of its history in our clone; None while it is empty."""
         self._open()
         outcome = self._git(
-            "fetch", "--quiet", "--no-tags", "--prune", "origin", f"+refs/heads/{_BRANCH}:refs/published"
+            "fetch", "--quiet", "--no-tags", "--prune", _ORIGIN, f"+refs/heads/{_BRANCH}:refs/published"
         )
         if outcome.returncode == 0:
             return self._local("rev-parse", "--verify", "refs/published")
@@ -349,47 +401,71 @@ class BlogClient:
         return self._git("cat-file", "-e", f"{sha}^{{{kind}}}").returncode == 0
 
     def _local(self, *arguments: str, stdin: str = "", index: Path | None = None, at: datetime | None = None) -> str:
-        extra = []
+        extra = {}
         if index is not None:
-            extra.append(f"GIT_INDEX_FILE={index}")
+            extra["GIT_INDEX_FILE"] = str(index)
         if at is not None:
             stamp = f"{int(at.timestamp())} +0000"
             for role in ("AUTHOR", "COMMITTER"):
-                extra += [f"GIT_{role}_NAME={_AUTHOR}", f"GIT_{role}_EMAIL={_EMAIL}", f"GIT_{role}_DATE={stamp}"]
-        return self._check(self._git(*arguments, stdin=stdin, extra=tuple(extra))).stdout.strip()
+                extra |= {f"GIT_{role}_NAME": _AUTHOR, f"GIT_{role}_EMAIL": _EMAIL, f"GIT_{role}_DATE": stamp}
+        return self._check(self._git(*arguments, stdin=stdin, extra=extra)).stdout.strip()
 
     def _git(
-        self, *arguments: str, stdin: str = "", extra: tuple[str, ...] = (), lost_reply: bool = False
+        self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None, lost_reply: bool = False
     ) -> subprocess.CompletedProcess[str]:
         return self._run("--git-dir", str(self._clone), *arguments, stdin=stdin, extra=extra, lost_reply=lost_reply)
 
     def _run(
-        self, *arguments: str, stdin: str = "", extra: tuple[str, ...] = (), lost_reply: bool = False
+        self, *arguments: str, stdin: str = "", extra: Mapping[str, str] | None = None, lost_reply: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        # `env` sets the variables for git alone: this process's environment is neither read nor changed.
-        unset = [part for name in _INHERITED for part in ("-u", name)]
-        command = ["env", *unset, *_SETTINGS, *extra, "git", "-c", "i18n.commitEncoding=UTF-8", *arguments]
+        command = ["git", "-c", "i18n.commitEncoding=UTF-8", *arguments]
         try:
-            return subprocess.run(
+            git = subprocess.Popen(
                 command,
-                input=stdin,
-                capture_output=True,
-                text=True,
+                env={**self._environment(), **(extra or {})},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 encoding="utf-8",
-                timeout=self._timeout,
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            kind = ReplyLost if lost_reply else VendorUnavailable
-            raise kind(
-                f"The blog's remote did not answer git within {self._timeout:.0f} s; try again later.",
-                vendor=_VENDOR,
-                code="timeout",
-            ) from None  # the cause quotes the whole command, and with it the remote
+        except FileNotFoundError:
+            raise Misconfigured("git is not installed: install it, the blog is published with it.") from None
+        with git:
+            try:
+                out, err = git.communicate(stdin, timeout=self._timeout)
+            except subprocess.TimeoutExpired:
+                _end(git)
+                kind = ReplyLost if lost_reply else VendorUnavailable
+                raise kind(
+                    f"The blog's remote did not answer git within {self._timeout:.0f} s; try again later.",
+                    vendor=_VENDOR,
+                    code="timeout",
+                ) from None
+            except BaseException:  # even an interrupt: nothing of it may go on behind our back
+                _end(git)
+                raise
+        return subprocess.CompletedProcess(command, git.returncode, out, err)
+
+    def _environment(self) -> dict[str, str]:
+        """Ours for git, with the remote's address and what its userinfo said."""
+        environment = {name: value for name, value in os.environ.items() if name not in _INHERITED} | _SETTINGS
+        settings = [(f"remote.{_ORIGIN}.url", self._remote)]
+        if self._user is not None:
+            parts = urlsplit(self._remote)
+            place = f"credential.{parts.scheme}://{parts.netloc}"
+            settings.append((f"{place}.username", self._user))
+            if self._password:
+                settings.append((f"{place}.helper", ""))  # nobody else is asked, nor told to keep it
+            settings.append((f"{place}.helper", _HELPER))
+            environment[_PASSWORD] = self._password
+        said = environment.get("GIT_CONFIG_COUNT", "")
+        first = int(said) if said.isdigit() else 0
+        for number, (key, value) in enumerate(settings, first):
+            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return environment | {"GIT_CONFIG_COUNT": str(first + len(settings))}
 
     def _check(self, outcome: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-        if outcome.returncode == 127:
-            raise Misconfigured("git is not installed: install it, the blog is published with it.")
         if outcome.returncode != 0:
             raise self._failure(outcome, lost_reply=False)
         return outcome
@@ -398,22 +474,70 @@ class BlogClient:
         said = outcome.stderr
         if os.strerror(errno.ENOSPC) in said:
             return out_of_space(self._clone)
-        if any(
-            sign in said for sign in ("Authentication failed", "Permission denied", "could not read Username", "403")
-        ):
+        if _NOT_LET_IN.search(said):
             return CredentialsRejected(
-                f"The blog's remote does not accept our credentials ({_last_line(said)}): set up git access to it.",
+                f"The blog's remote does not accept our credentials ({_why(said)}): set up git access to it.",
                 vendor=_VENDOR,
                 code="credentials",
             )
         if _never_connected(said):
             return VendorUnavailable(
-                f"The blog's repository could not be reached ({_last_line(said)}); check the network and run again.",
+                f"The blog's repository could not be reached ({_why(said)}); check the network and run again.",
                 vendor=_VENDOR,
                 code="git",
             )
+        broken = [line for line in said.splitlines() if str(self._clone) in line and _DAMAGED.search(line)]
+        if broken or "reference broken" in said or "bad object refs/" in said:
+            shutil.rmtree(self._clone, ignore_errors=True)
+            said = f"our copy of it was damaged and is fetched anew: {_why(said)}"
         kind = ReplyLost if lost_reply else VendorUnavailable
-        return kind(f"The blog's repository failed ({_last_line(said)}); try again later.", vendor=_VENDOR, code="git")
+        return kind(f"The blog's repository failed ({_why(said)}); try again later.", vendor=_VENDOR, code="git")
+
+
+def _turned_down(said: str) -> VendorError:
+    """What a rejected push means; in every case nothing happened."""
+    if any(sign in said for sign in _RACES):
+        return NotFastForward(
+            "The blog's main branch moved on before the page was pushed.", vendor=_VENDOR, code="non_fast_forward"
+        )
+    line = next(line for line in said.splitlines() if "rejected]" in line)
+    reason = re.search(r"rejected\].*?\((.+)\)\s*$", line)
+    told = ": ".join(filter(None, (reason[1] if reason else _shown(line), _reasons(said))))
+    if not any(sign in said.lower() for sign in _DECLINED) or _OUT_OF_ORDER.search(said):
+        return VendorUnavailable(
+            f"The blog's remote could not take the push ({told}); try again later.", vendor=_VENDOR, code="rejected"
+        )
+    if "protected branch" in said.lower():
+        return CredentialsRejected(
+            f"The blog's remote protects its main branch ({told}): let our access push to it.",
+            vendor=_VENDOR,
+            code="protected_branch",
+        )
+    return Rejected(
+        f"A rule of the blog's remote turned the push down ({told}): change the rule or what it asks for.",
+        vendor=_VENDOR,
+        code="rejected",
+    )
+
+
+def _address(remote: str) -> tuple[str, str | None, str]:
+    """A remote's address without its userinfo, and that; where it is not http's it names a user, which is no secret."""
+    if not remote.startswith(("http://", "https://")):
+        return remote, None, ""
+    parts = urlsplit(remote)
+    if parts.username is None:
+        return remote, None, ""
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return bare, unquote(parts.username), unquote(parts.password or "")
+
+
+def _end(git: subprocess.Popen[str]) -> None:
+    """End a git with all that it began; asked first, for it takes its locks away then."""
+    with suppress(ProcessLookupError):
+        os.killpg(git.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            git.wait(_GRACE)
+        os.killpg(git.pid, signal.SIGKILL)
 
 
 def _busy() -> VendorUnavailable:
@@ -457,10 +581,23 @@ def _never_connected(said: str) -> bool:
     )
 
 
-def _last_line(said: str) -> str:
-    """The last thing git said, its addresses without userinfo and query: a remote's address may carry credentials."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return _QUERY.sub(r"\1", _USERINFO.sub("://", lines[-1])) if lines else "no message"
+def _why(said: str) -> str:
+    """Why git failed; the last it said where that tells nothing."""
+    lines = said.strip().splitlines()
+    return _reasons(said) or (_shown(lines[-1].strip()) if lines else "no message")
+
+
+def _reasons(said: str) -> str:
+    """What the remote told us, or else the first line in which git says more than what followed; may be empty."""
+    reasons = [line.strip() for line in said.splitlines() if not _NO_REASON.search(line.strip())]
+    told = [line.removeprefix("remote:").strip().removeprefix("error: ") for line in reasons if line[:7] == "remote:"]
+    return _shown(" ".join(filter(re.compile(r"\w").search, told)) or next(filter(None, reasons), "")).rstrip(".")
+
+
+def _shown(said: str) -> str:
+    """What git said, its addresses without userinfo and query: a remote's address may carry credentials."""
+    shown = _QUERY.sub(r"\1", _USERINFO.sub("://", said))
+    return shown if len(shown) <= _LONGEST_REASON else f"{shown[:_LONGEST_REASON]}…"
 
 
 def _checked(path: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import subprocess
 import threading
+import time
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from affiliate_empire.vendors.blog import BlogClient, Page, Place, Rejected, content_hash
-from affiliate_empire.vendors.errors import ContentRefused, ReplyLost, VendorUnavailable
+from affiliate_empire.vendors.errors import ContentRefused, CredentialsRejected, ReplyLost, VendorUnavailable
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 
@@ -208,11 +212,15 @@ def test_a_main_that_never_rests_is_left_to_a_later_run(
 
 def _git_that_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """A ``git`` that does something else before each push."""
+    _git_that_in(tmp_path, monkeypatch, "push", f"(\n{script}) >/dev/null 2>&1")
+
+
+def _git_that_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, script: str) -> None:
+    """A ``git`` that does something before, or instead of, one of its commands."""
     real = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in *porcelain*) (\n{script}) >/dev/null 2>&1;; esac\n'
-                       'exec "$real" "$@"\n')  # fmt: skip
+    program.write_text(f'#!/bin/sh\nreal={real}\ncase "$*" in *" {command} -"*) {script}\n;; esac\nexec "$real" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
 
@@ -258,21 +266,186 @@ def test_a_remote_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_page_that_the_remote_rejects_does_not_take_the_others_with_it(blog: BlogClient, remote: Path) -> None:
-    hook = remote / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(
-        '#!/bin/sh\nread old new ref\n[ -z "$(git ls-tree -r --name-only $new | grep bad)" ] && exit 0\n'
-        "echo no bad posts here >&2\nexit 1\n"
+    _hook(
+        remote,
+        'read old new ref\n[ -z "$(git ls-tree -r --name-only $new | grep bad)" ] && exit 0\n'
+        "echo no bad posts here >&2\nexit 1\n",
     )
-    hook.chmod(0o755)
     good, bad = page("good"), page("bad", piece="bbbb")
 
     sha, refusal = blog.publish([good, bad], at=AT)
 
     assert sha == git(remote, "rev-parse", "main")
     assert isinstance(refusal, Rejected)
+    assert "pre-receive hook declined: no bad posts here" in str(refusal)
     assert files(remote) == [good.path]
     assert blog.look(bad).place is Place.ABSENT
+
+
+def _hook(remote: Path, script: str) -> None:
+    hook = remote / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{script}")
+    hook.chmod(0o755)
+
+
+def test_a_remote_that_is_out_of_order_is_asked_again(blog: BlogClient, remote: Path) -> None:
+    git(remote, "config", "receive.maxInputSize", "1")
+    with pytest.raises(VendorUnavailable, match=r"unpacker error: .*exceeds maximum allowed size"):
+        blog.publish([page()], at=AT)
+    git(remote, "config", "--unset", "receive.maxInputSize")
+    _hook(remote, "echo 'GH500: Internal Server Error' >&2\nexit 1\n")
+    with pytest.raises(VendorUnavailable, match=r"declined: GH500: Internal Server Error\); try again") as error:
+        blog.publish([page(), page("second", piece="bbbb")], at=AT)
+    assert not isinstance(error.value, ReplyLost)
+    (remote / "hooks" / "pre-receive").unlink()
+    assert blog.publish([page()], at=AT) == [git(remote, "rev-parse", "main")]
+
+
+def test_a_protected_branch_is_for_a_person_and_no_posts_fault(blog: BlogClient, remote: Path) -> None:
+    asked = remote / "asked"
+    said = "error: GH006: Protected branch update failed for refs/heads/main."
+    _hook(remote, f"echo x >> {asked}\necho '{said}' >&2\nexit 1\n")
+    with pytest.raises(CredentialsRejected, match="GH006: Protected branch update failed") as error:
+        blog.publish([page(), page("second", piece="bbbb")], at=AT)
+    assert not isinstance(error.value, Rejected)
+    assert asked.read_text() == "x\n"
+
+
+@pytest.mark.parametrize("said", ["incorrect old value provided", "reference already exists"])
+def test_a_race_in_the_words_of_newer_gits(
+    blog: BlogClient, remote: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    once = tmp_path / "once"
+    line = f"!\\tabc:refs/heads/main\\t[remote rejected] ({said})"
+    _git_that_in(tmp_path, monkeypatch, "push", f"[ -e {once} ] || {{ touch {once}; printf '{line}\\n'; exit 1; }}\n")
+    assert blog.publish([page()], at=AT) == [git(remote, "rev-parse", "main")]
+    assert once.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("fatal: unable to access 'https://g.example/b.git/': Failed to connect to g.example port 443 after 14035 ms",
+         VendorUnavailable),
+        ("fatal: unable to access 'https://g.example/blog403.git/': The requested URL returned error: 502",
+         VendorUnavailable),
+        ("fatal: could not open '/blog.git/FETCH_HEAD' for writing: Permission denied", VendorUnavailable),
+        ("remote: Write access not granted.\nfatal: unable to access 'https://g.example/b.git/': The requested URL "
+         "returned error: 403", CredentialsRejected),
+        ("fatal: Authentication failed for 'https://g.example/b.git/'", CredentialsRejected),
+        ("git@g.example: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+         CredentialsRejected),
+    ],
+)  # fmt: skip
+def test_only_a_refused_sign_in_is_one(
+    blog: BlogClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, kind: type[Exception]
+) -> None:
+    _git_that_in(tmp_path, monkeypatch, "fetch", f"cat >&2 <<'SAID'\n{said}\nSAID\nexit 128\n")
+    with pytest.raises((VendorUnavailable, CredentialsRejected)) as error:
+        blog.head()
+    assert type(error.value) is kind
+    assert said.splitlines()[0].removeprefix("remote: ").rstrip(".") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.lock", "HEAD.lock", "packed-refs.lock", "refs/published.lock", "index-a.lock"]
+)
+def test_what_a_killed_git_leaves_behind_holds_nobody_up_for_good(
+    blog: BlogClient, remote: Path, owner: Owner, tmp_path: Path, name: str
+) -> None:
+    blog.publish([page()], at=AT)
+    owner.push("README.md", "The blog\n")
+    lock = tmp_path / "ours" / "blog.git" / name
+    lock.touch()
+    if name == "refs/published.lock":  # somebody may be at it
+        with pytest.raises(VendorUnavailable, match=r"cannot lock ref 'refs/published'"):
+            blog.head()
+    assert lock.exists()
+    long_ago = time.time() - 61
+    os.utime(lock, (long_ago, long_ago))
+    assert blog.head() == git(remote, "rev-parse", "main")
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("name", ["HEAD", "config", "refs/published", "objects"])
+def test_a_copy_that_lost_power_is_fetched_anew(blog: BlogClient, remote: Path, tmp_path: Path, name: str) -> None:
+    blog.publish([page()], at=AT)
+    blog.head()
+    hurt = tmp_path / "ours" / "blog.git" / name
+    for file in [hurt, *hurt.rglob("*")]:
+        if file.is_file():
+            file.chmod(0o644)
+            file.write_bytes(b"[" if name == "config" else b"")
+    with pytest.raises(VendorUnavailable, match="damaged and is fetched anew"):
+        blog.head()
+    assert blog.head() == git(remote, "rev-parse", "main")
+    assert blog.look(page()).place is Place.PUBLISHED
+
+
+def test_a_git_that_hangs_is_ended_with_all_that_it_began(
+    remote: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    child = tmp_path / "child"
+    _git_that_in(tmp_path, monkeypatch, "fetch", f"sleep 60 & echo $! > {child}; wait\n")
+    blog = BlogClient(str(remote), tmp_path / "ours", "http://127.0.0.1:1", timeout=0.5)
+    with pytest.raises(VendorUnavailable, match="did not answer"):
+        blog.head()
+    state = Path(f"/proc/{child.read_text().strip()}/stat")
+    until = time.monotonic() + 10
+    while state.exists() and state.read_text().split()[2] != "Z":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("userinfo", ["publisher:t0ken%2Fpart", "t0ken%2Fpart"])
+def test_a_token_in_the_address_reaches_the_remote_and_no_list_of_processes(tmp_path: Path, userinfo: str) -> None:
+    """The remote looks at all commands that run while it is asked."""
+    shown: list[str] = []
+    credentials: list[str] = []
+
+    class Remote(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            for command in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    shown.append(command.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                except OSError:
+                    continue
+            given = self.headers.get("Authorization", "")
+            credentials.append(base64.b64decode(given.removeprefix("Basic ")).decode())
+            self.send_response(502 if given else 401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Remote)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    where = f"127.0.0.1:{server.server_port}/blog.git"
+    blog = BlogClient(f"http://{userinfo}@{where}", tmp_path / "ours", "http://127.0.0.1:1")
+    try:
+        with pytest.raises(VendorUnavailable, match="502") as error:
+            blog.head()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    user, _, password = userinfo.replace("%2F", "/").partition(":")
+    assert credentials[-1] == f"{user}:{password}"
+    assert [command for command in shown if where in command]  # git was among them
+    kept = [file.read_text(errors="replace") for file in (tmp_path / "ours").rglob("*") if file.is_file()]
+    assert not [text for text in [*shown, *kept, str(error.value)] if "t0ken" in text]
+
+
+def test_an_address_that_a_former_version_kept_is_forgotten(blog: BlogClient, tmp_path: Path) -> None:
+    blog.head()
+    clone = tmp_path / "ours" / "blog.git"
+    git(clone, "config", "remote.origin.url", "https://me:t0ken@127.0.0.1:1/blog.git")
+    assert blog.head() is None
+    assert "t0ken" not in (clone / "config").read_text()
 
 
 @pytest.mark.parametrize("path", ["../outside.mdx", "/etc/passwd", ".git/hooks/pre-commit", ""])

@@ -16,12 +16,13 @@ from sqlalchemy import delete, func, select
 
 from affiliate_empire.content.post import slug
 from affiliate_empire.effects import EffectParked, ReadOnly, State, WindowClosed
+from affiliate_empire.effects.switches import resume_scope
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Piece, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Pause, Piece, Publication, QuotaUse
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.patience import Patience
 from affiliate_empire.operations.post_to_blog import BlogPoster
-from affiliate_empire.operations.publish_piece import NotDue
+from affiliate_empire.operations.publish_piece import HOLDING, NotDue
 from affiliate_empire.operations.work_pieces import PiecesWorked, work_pieces
 from affiliate_empire.policy import load_policy
 from affiliate_empire.vendors.deploy_hook import DeployHook
@@ -282,6 +283,7 @@ def publish_together(business: Business, pieces: list[str]) -> PiecesWorked:
         ledger=business.ledger,
         at_once=1,
         patience=patience,
+        holding=HOLDING,
         together=poster.together,
     )
 
@@ -375,6 +377,25 @@ def test_a_push_whose_reply_is_lost_is_found_by_each_post(world: RunningWorld, b
     assert not (hooks / "post-receive").exists()
     all_once(world, business, pieces)
     assert len(commits_of(business)) == 1
+
+
+def test_a_protected_branch_pauses_the_account_and_puts_no_post_aside(world: RunningWorld, business: Business) -> None:
+    pieces = three_posts(world, business)
+    hook = Path(business.home) / "world" / "blog.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch update failed for refs/heads/main.' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    worked = publish_together(business, pieces)
+
+    assert (worked.made, worked.quarantined) == ([], {})
+    assert {said.split(":")[0] for said in worked.held.values()} == {"needs a person"}
+    with business.ledger.begin() as session:
+        assert "GH006: Protected branch" in session.get_one(Pause, "account:blog:gearlab").reason
+    hook.unlink()
+    resume_scope("account:blog:gearlab", ledger=business.ledger)
+    assert publish_together(business, pieces).made == pieces
+    all_once(world, business, pieces)
 
 
 def test_killed_between_the_posts_of_one_commit(world: RunningWorld, business: Business) -> None:

@@ -149,7 +149,7 @@ def test_a_remote_that_fails_shows_no_credential(
 
 
 def test_a_git_that_hangs_shows_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blog = _blog_whose_git_does("sleep 60", tmp_path, monkeypatch, within="config", timeout=0.2)
+    blog = _blog_whose_git_does("sleep 60", tmp_path, monkeypatch, timeout=0.2)
     with pytest.raises(EmpireError, match="did not answer") as problem:
         _act(blog, "push")
     assert SECRET not in everything_said(problem.value)
@@ -169,13 +169,12 @@ def _blog_whose_git_does(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    within: str = "fetch|push",
     timeout: float = 60.0,
 ) -> BlogClient:
     """A blog with a `git` that does what it is told to in some of its commands and nothing in the others."""
     git = folder / "bin" / "git"
     git.parent.mkdir()
-    git.write_text(f"#!/bin/sh\nfor word; do case $word in {within})\n{script};;\nesac; done\n")
+    git.write_text(f"#!/bin/sh\nfor word; do case $word in fetch|push)\n{script};;\nesac; done\n")
     git.chmod(0o755)
     monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
     remote = f"https://user:{SECRET}@git.example.com/blog.git"

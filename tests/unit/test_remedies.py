@@ -11,13 +11,13 @@ from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.remedies import Remedy, remedy_of
-from affiliate_empire.vendors import instagram, tiktok, youtube
+from affiliate_empire.vendors import blog, instagram, tiktok, youtube
 from affiliate_empire.vendors.errors import VendorError
 
 
 def family(kind: type[EmpireError]) -> set[type[EmpireError]]:
     """An error and every narrower one; what only a vendor's client knows is there once it is imported."""
-    assert {instagram.ContainerNotPublishable, tiktok.UploadGone, youtube.UploadSessionGone}
+    assert {instagram.ContainerNotPublishable, tiktok.UploadGone, youtube.UploadSessionGone, blog.Rejected}
     return {kind}.union(*(family(each) for each in kind.__subclasses__()))
 
 
@@ -27,7 +27,14 @@ def test_every_error_has_its_remedy_and_none_is_sent_again_that_must_not_be() ->
     expected = {
         Remedy.RETRY: {"VendorUnavailable", "ReplyLost", "UploadGone", "EffectInProgress"},
         Remedy.WAIT: {"QuotaExhausted", "QuotaRefused", "BudgetRefused"},
-        Remedy.PERSON: {"AccountRestricted", "CredentialsRejected", "EffectParked", "Paused", "FingerprintConflict"},
+        Remedy.PERSON: {
+            "AccountRestricted",
+            "CredentialsRejected",
+            "Rejected",
+            "EffectParked",
+            "Paused",
+            "FingerprintConflict",
+        },
         Remedy.REJECT: {"VendorRefused", "ContentRefused", "EffectRefused", "WindowClosed", "UploadSessionGone"},
     }
     for remedy, names in expected.items():
