@@ -6,6 +6,7 @@ it. What the Reel says is ``affiliate_empire.publishing``'s; that it goes up onc
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.errors import ReplyLost, RouteClosed, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.instagram import (
     ContainerNotPublishable,
+    ContainerStatus,
     InstagramClient,
     PublishedReel,
     Reel,
@@ -154,6 +156,9 @@ class ReelAct:
         container = self._instagram.create_container(reel, video_url=video_url)
         if video_url is None:
             self._instagram.upload(container, media.path(upload.sha256))
+        # Waited for here, where nothing is visible yet: whether it is still in time, and still wanted, is asked after.
+        with suppress(VendorUnavailable):
+            self._instagram.wait_until_processed(container)
         return {
             **upload.trace(),
             "container_id": container,
@@ -170,7 +175,11 @@ class ReelAct:
 
     def commit(self, handle: dict[str, Any]) -> Receipt:
         container = handle["container_id"]
-        status = self._instagram.wait_until_processed(container)
+        status = self._instagram.container_status(container)
+        if status.code == "IN_PROGRESS":
+            raise VendorUnavailable(
+                "Instagram is still processing the video; run again.", vendor=_VENDOR, code="IN_PROGRESS"
+            )
         if status.code == "ERROR":
             if could_not_fetch(status):
                 raise RouteClosed(
@@ -206,7 +215,7 @@ class ReelAct:
 
     def reconcile(self, handle: dict[str, Any]) -> Verdict:
         look_at = f"the Instagram account, for a Reel named {handle['title']!r}"
-        status = None if RESTORED in handle else self._instagram.container_status(handle["container_id"])
+        status = None if RESTORED in handle else self._status(handle["container_id"])
         # A listing may prove that the Reel is there, never that it is not: a status that lags behind is overruled.
         prepared_at = datetime.fromisoformat(handle["prepared_at"])
         reel = self._instagram.find_by_caption(handle["marker"], since=prepared_at)
@@ -223,6 +232,13 @@ class ReelAct:
                 "Instagram published the Reel and does not list it yet; run again.", vendor=_VENDOR, code="PUBLISHED"
             )
         return StillUnknown(look_at)
+
+    def _status(self, container: str) -> ContainerStatus:
+        """A container's status; where it is to be published next, that is waited for, as in ``prepare``."""
+        if self._upload is not None:
+            with suppress(VendorUnavailable):
+                return self._instagram.wait_until_processed(container)
+        return self._instagram.container_status(container)
 
     def _receipt(self, handle: dict[str, Any], reel: PublishedReel) -> Receipt:
         return Receipt(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from affiliate_empire.effects import Caps, EffectParked, Paused, QuotaRefused, State, WindowClosed
 from affiliate_empire.effects.resolve import Finding, resolve_effect
-from affiliate_empire.effects.switches import resume_scope
+from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Publication, QuotaUse
@@ -33,6 +33,7 @@ GRAPH = "/instagram/v26.0"
 USER = SANDBOX_KEYS["instagram_user_id"]
 PUBLISH = f"POST {GRAPH}/{USER}/media_publish"
 LISTING = f"GET {GRAPH}/{USER}/media"
+CONTAINER = f"GET {GRAPH}/177*"
 
 
 @pytest.fixture
@@ -147,6 +148,55 @@ def test_a_reel_is_not_posted_before_its_slot_nor_after_its_window(
         business.publish(early)
     assert world.witness("posts") == []
     assert containers(world) == 0
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "left open"])
+def test_a_reel_whose_processing_outlasts_its_slot_is_not_posted(
+    world: RunningWorld, business: Business, reel: str, begun: bool
+) -> None:
+    if begun:
+        world.fault(CONTAINER, status=200, body={"status_code": "IN_PROGRESS", "id": "1"}, times=100)
+        with pytest.raises(VendorUnavailable, match="still processing"):
+            business.publish(reel)
+        world.clear_faults()
+    world.move_to(after(44))
+    while_processing(world, business, lambda: world.move_to(after(49)))
+    with pytest.raises(WindowClosed):
+        business.publish(reel)
+    assert world.witness("posts") == []
+    assert rows(business.ledger, QuotaUse) == []
+
+
+def test_a_pause_while_a_reel_is_processed_holds_it(world: RunningWorld, business: Business, reel: str) -> None:
+    while_processing(world, business, lambda: pause_scope("account:instagram:gearlab", "stop", ledger=business.ledger))
+    with pytest.raises(Paused):
+        business.publish(reel)
+    assert world.witness("posts") == []
+    resume_scope("account:instagram:gearlab", ledger=business.ledger)
+    published_once(world, business, business.publish(reel))
+    assert containers(world) == 1
+
+
+def test_processing_that_takes_longer_than_a_run_goes_on_with_the_same_container(
+    world: RunningWorld, business: Business, reel: str
+) -> None:
+    world.fault(CONTAINER, status=200, body={"status_code": "IN_PROGRESS", "id": "1"}, times=100)
+    with pytest.raises(VendorUnavailable, match="still processing"):
+        business.publish(reel)
+    assert [effect.state for effect in rows(business.ledger, Effect)] == [State.PREPARED]
+    world.clear_faults()
+    published_once(world, business, business.publish(reel))
+    assert containers(world) == 1
+
+
+def while_processing(world: RunningWorld, business: Business, happens: Callable[[], object]) -> None:
+    """Has something happen while Instagram processes a video."""
+    world.fault(CONTAINER, status=200, body={"status_code": "IN_PROGRESS", "id": "1"}, times=1)
+
+    def pause(seconds: float) -> None:
+        happens()
+
+    business.instagram._pause = pause
 
 
 @pytest.fixture
