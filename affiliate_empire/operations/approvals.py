@@ -228,9 +228,9 @@ def waiting(*, ledger: Ledger, media: MediaStore, calendar: BusinessCalendar, no
 
     Each row has everything that the decision is about: ``piece_id``, ``look``, ``account_id``, ``platform``, ``day``,
     ``slot_at``, ``expires_at``, ``product``, ``title``, ``text``, ``link``, ``leads_to``, ``labels``, ``file`` (to
-    watch; None for a text), ``cover`` (None where there is none), ``quality`` (what quality control measured),
-    ``similarity`` (None where nothing measures it), ``requested_at``, ``changed``: what differs from the look that was
-    approved before.
+    watch; None for a text), ``cover`` (the picture, or which frame is taken; None where the platform chooses),
+    ``quality`` (what quality control measured), ``similarity`` (None where nothing measures it), ``requested_at``,
+    ``changed``: what differs from the look that was approved before.
     """
     with ledger.begin() as session:
         pieces = session.execute(
@@ -300,12 +300,18 @@ def _row(request: ApprovalRequest, video: Artifact | None, media: MediaStore) ->
         "leads_to": shows["leads_to"],
         "labels": looks.get("flags", {}),
         "file": None if sha256 is None else str(media.path(sha256)),
-        "cover": None if cover is None else str(media.path(cover)),
+        "cover": _frame(looks.get("cover_frame_ms")) if cover is None else str(media.path(cover)),
         # Only what passed quality control is kept: what it measured stands with the file.
         "quality": {name: measured[name] for name in ("duration", "lufs", "true_peak", "size") if name in measured},
         "similarity": measured.get("similarity"),
         "requested_at": request.requested_at,
     }
+
+
+def _frame(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    return f"the frame at {at_ms / 1000:g} s of the video: no picture is sent (that needs EMPIRE_MEDIA_PUBLIC_URL)"
 
 
 # ---------------------------------------------------------------- the owner's word

@@ -69,7 +69,8 @@ class InstagramPoster:
         )
         refuse_undisclosed(check_description(text.caption, self._policy))
         thumbnail = material.artifacts.get("thumbnail")
-        cover = None if thumbnail is None else thumbnail.sha256
+        # Instagram takes a picture only from an address; of what is uploaded it shows a frame.
+        cover = None if thumbnail is None or self._media_public_url is None else thumbnail.sha256
         upload = _Upload(text, affiliate_reel_flags(), sha256, cover, material.piece.slot_at, material.link)
         instagram = self._instagram.of(material.account.account_id)
         act = ReelAct(instagram, self._clock, self._media, upload, self._media_public_url)
@@ -106,6 +107,7 @@ class _Upload:
             "flags": self.flags.as_disclosures(),
             "video": self.sha256,
             "cover": self.cover,
+            "cover_frame_ms": _COVER_FRAME_MS if self.cover is None else None,
             "slot_at": self.slot_at.isoformat(),
         }
 

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from affiliate_empire.effects import Caps, EffectParked, Paused, QuotaRefused, State, WindowClosed
+from affiliate_empire.effects import Caps, EffectParked, NotApproved, Paused, QuotaRefused, State, WindowClosed
 from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.effects.switches import pause_scope, resume_scope
+from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Artifact, Effect, Link, Publication, QuotaUse
+from affiliate_empire.ledger.tables import Account, Alert, Artifact, Effect, Link, Publication, QuotaUse
+from affiliate_empire.operations.approvals import approve, waiting
 from affiliate_empire.operations.audit_day import undisclosed_publications
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
@@ -240,8 +242,26 @@ def test_instagram_fetches_video_and_cover_where_the_media_store_is_public(
     assert "thumb_offset" not in sent
 
 
-def test_an_upload_names_a_frame_as_its_cover(world: RunningWorld, business: Business, reel: str) -> None:
+def test_an_upload_names_a_frame_as_its_cover_and_its_owner_is_shown_no_other(
+    world: RunningWorld, business: Business, reel: str
+) -> None:
+    picture = business.media.save(b"a jpeg", "image/jpeg")
+    with business.ledger.begin() as session:
+        session.add(
+            Artifact(
+                piece_id=reel, step="thumbnail", name="", inputs_sha256="i", sha256=picture, media_type="image/jpeg",
+                content={},
+            )
+        )  # fmt: skip
+        session.get_one(Account, "instagram:gearlab").approval = "required"
+    with pytest.raises(NotApproved):
+        business.publish(reel)
+    (row,) = waiting(ledger=business.ledger, media=business.media, calendar=BusinessCalendar(), now=SLOT)
+    assert row["cover"] == "the frame at 1 s of the video: no picture is sent (that needs EMPIRE_MEDIA_PUBLIC_URL)"
+    approve([reel], by="alice", ledger=business.ledger)
+
     business.publish(reel)
+
     (post,) = world.witness("posts")
     sent = post["request"]["body"]
     assert (sent["upload_type"], sent["thumb_offset"]) == ("resumable", "1000")
