@@ -3,8 +3,8 @@
 A backup is what ``pg_dump`` writes: one consistent moment, taken while the business runs. A restore builds the ledger
 of that moment beside the current one, adds what the current one knows since, and puts it in its place in one
 transaction; the current one stays on the server under another name. What was posted and paid for cannot be undone by a
-restore, so the current ledger's word stands on effects, money, quotas and credentials, and all that was added since is
-kept.
+restore, so the current ledger's word stands on effects, money, quotas and credentials, on what platforms and owner
+have said of accounts, posts and links, and all that was added since is kept.
 Dagster's own database is not touched.
 """
 
@@ -33,9 +33,25 @@ from affiliate_empire.ledger.placement import package_folder
 from affiliate_empire.ledger.tables import Account, Base, Credential, Effect, Installation, Pause
 
 # Rows on which the current ledger's word stands: they say what is so outside.
-_OF_THE_OUTSIDE = ("credentials", "budgets", "effects", "quota_uses", "reservations")
-# A row of these exists while something is held, so one that is gone was given back.
-_HELD = ("quota_uses", "reservations")
+_OF_THE_OUTSIDE = (
+    "account_limits",
+    "alerts",
+    "budgets",
+    "credentials",
+    "effects",
+    "links",
+    "pauses",
+    "publications",
+    "quota_uses",
+    "reservations",
+)
+# Of an account, what its platform and its owner have said of it; of a click, what was forgotten of who made it.
+_COLUMNS_OF_THE_OUTSIDE = {
+    "accounts": ("remote_id", "status", "approval", "route"),
+    "clicks": ("user_agent", "referrer", "visitor_hash", "flags", "judged_by"),
+}
+# A row of these exists while something is held, so one that is gone was given back, or forgotten by its owner's word.
+_HELD = ("credentials", "quota_uses", "reservations", "salts")
 _PAUSED_BECAUSE = (
     "restored from a backup without the ledger it was made of: what was posted and paid for since is not known; look "
     "at your platforms and at `empire effects` first, and best leave today's slots unused"
@@ -180,10 +196,22 @@ def _carry_over(source: psycopg.Connection[Any], restored: Ledger) -> None:
                 for block in rows:
                     copied.write(block)
             others = [column.name for column in table.columns if not column.primary_key]
+            stand = others if name in _OF_THE_OUTSIDE else _COLUMNS_OF_THE_OUTSIDE.get(name, ())
             clash: sql.Composable = sql.SQL("DO NOTHING")
-            if name in _OF_THE_OUTSIDE and others:
-                changes = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(o)) for o in others)
-                clash = sql.SQL("({}) DO UPDATE SET {}").format(keys, changes)
+            if name == Account.__tablename__:
+                # Names that changed hands since must not stand in each other's way.
+                target.execute(
+                    "UPDATE accounts SET remote_id = NULL WHERE account_id IN (SELECT account_id FROM draft_accounts)"
+                )
+            if stand:
+                changes = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(o)) for o in stand)
+                there, here = (
+                    sql.SQL(", ").join(sql.SQL("{}.{}").format(row, sql.Identifier(o)) for o in stand)
+                    for row in (whole, sql.SQL("excluded"))
+                )
+                clash = sql.SQL("({}) DO UPDATE SET {} WHERE ROW({}) IS DISTINCT FROM ROW({})").format(
+                    keys, changes, there, here
+                )
             insert = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} ON CONFLICT {}")
             target.execute(insert.format(whole, columns, columns, draft, clash))
             for column in (column for column in table.columns if column.identity is not None):

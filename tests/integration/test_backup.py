@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from affiliate_empire.effects import BudgetRefused, Caps, EffectParked, Effects, Paused, Receipt, State
@@ -24,18 +24,27 @@ from affiliate_empire.ledger import EmbeddedPostgres, Ledger
 from affiliate_empire.ledger.backup import Restored, restore_backup, save_backup
 from affiliate_empire.ledger.tables import (
     Account,
+    AccountLimit,
     ApprovalDecision,
     ApprovalRequest,
+    Click,
     Credential,
     Effect,
     Installation,
+    Link,
     Pause,
     Piece,
     Product,
+    Publication,
+    Salt,
 )
+from affiliate_empire.operations.approvals import set_approval
+from affiliate_empire.operations.forget_visitors import forget_visit
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.restore_ledger import restore_ledger
 from affiliate_empire.vault.keys import MasterKey, MasterKeys
 from affiliate_empire.vault.store import Vault
+from affiliate_empire.vendors.errors import AccountRestricted
 from tests.factories.business_day import CALENDAR
 from tests.factories.effects import ACCOUNT, DAY, NOON, Platform, open_account, post_intent, workers
 from tests.factories.pieces import plan_piece
@@ -264,6 +273,75 @@ def test_a_credential_that_was_renewed_since_stays_the_new_one(lived: Ledger, tm
     vault.save("tiktok:gearlab", {"refresh_token": "second"})  # the first one is dead at TikTok by now
     restore(lived, tmp_path / "b", key_id=key.key_id)
     assert vault.load("tiktok:gearlab") == {"refresh_token": "second"}
+
+
+def test_what_platform_and_owner_said_since_the_backup_stands(lived: Ledger, tmp_path: Path) -> None:
+    """A strike, a rule of approval, a takedown, a visitor who was forgotten: a restore takes none of them back."""
+    plan_piece(lived, "pc_1", slot_at=NOON)
+    with lived.begin() as session:
+        piece = session.get_one(Piece, "pc_1")
+        struck = session.get_one(Account, piece.account_id)
+        struck.remote_id = "UCold"
+        session.add(Account(account_id="youtube:other", platform="youtube", handle="o", display_name="o"))
+        session.add(
+            Effect(
+                effect_id="ef_1", key=f"post:pc_1:{piece.account_id}", kind="at_most_once", vendor="youtube",
+                operation="publish", fingerprint="f", state="settled", day=piece.day, piece_id="pc_1",
+                account_id=piece.account_id, max_cost_micros=0, claims=1, epoch=1,
+            )
+        )  # fmt: skip
+        session.flush()
+        session.add(
+            Publication(
+                publication_id="pb_1", piece_id="pc_1", account_id=piece.account_id, platform="youtube", day=piece.day,
+                effect_id="ef_1", remote_id="video", url="https://x", title="t", description="d", disclosures={},
+                slot_at=NOON, published_at=NOON,
+            )
+        )  # fmt: skip
+        session.add(
+            Link(
+                code="L1", piece_id="pc_1", account_id=piece.account_id, product_id=piece.product_id, network="impact",
+                target_url="https://x", sub_id_parameter="subId1",
+            )
+        )  # fmt: skip
+        account_id = piece.account_id
+        session.merge(AccountLimit(account_id=account_id, quota="youtube.posts", signal="seen", posts=9, reason="r",
+                                   observed_at=NOON, holds_until=WALL))  # fmt: skip
+        session.merge(Pause(scope=f"account:{account_id}", reason="sign in again", cause="access", paused_at=NOON))
+    vault = Vault(lived, lambda: MasterKeys([MasterKey(b"t" * 32)]))
+    vault.save("tiktok:gone", {"refresh_token": "withdrawn"})
+    with lived.begin() as session:
+        session.add(Salt(day=DAY, salt="s"))
+        session.add(Click(click_id="c1", code="L1", clicked_at=NOON, user_agent="Firefox", referrer="https://r",
+                          visitor_hash="h", flags=[], judged_by=1))  # fmt: skip
+    save_backup(lived, tmp_path / "b")
+
+    set_approval(account_id, "required", ledger=lived)
+    hold_account(account_id, AccountRestricted("A strike.", vendor="youtube"), ledger=lived, at=NOON)
+    vault.forget("tiktok:gone")
+    forget_visit("c1", ledger=lived)
+    with lived.begin() as session:
+        session.get_one(Account, account_id).remote_id = "UCnew"
+        session.flush()
+        session.get_one(Account, "youtube:other").remote_id = "UCold"
+        session.get_one(Publication, "pb_1").takedown_reason = "recall"
+        session.get_one(Publication, "pb_1").taken_down_at = NOON
+        session.get_one(Link, "L1").status = "retired"
+        session.scalars(select(AccountLimit)).one().posts = 0
+        session.execute(delete(Salt))
+
+    assert restore(lived, tmp_path / "b").since
+    with lived.begin() as session:
+        account, post = session.get_one(Account, account_id), session.get_one(Publication, "pb_1")
+        assert (account.status, account.approval, account.remote_id) == ("restricted", "required", "UCnew")
+        assert session.get_one(Account, "youtube:other").remote_id == "UCold"
+        assert session.get_one(Pause, f"account:{account_id}").cause is None  # no new sign-in lifts it
+        assert (post.takedown_reason, post.taken_down_at) == ("recall", NOON)
+        assert session.get_one(Link, "L1").status == "retired"
+        assert session.scalars(select(AccountLimit.posts)).all() == [0]
+        assert session.get_one(Click, "c1").user_agent == session.get_one(Click, "c1").referrer == ""
+        assert session.scalars(select(Salt)).all() == []
+    assert vault.names() == {}
 
 
 def test_the_same_ledger_can_be_restored_twice(lived: Ledger, tmp_path: Path) -> None:
