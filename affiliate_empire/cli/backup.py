@@ -51,7 +51,7 @@ def restore(
                 # A home without its world yet has no other time than the wall's.
                 now=business_clock(settings).now() if settings.service_url("world") or not settings.simulated else wall,
                 at=wall,
-                key_id=open_master_keys(settings.home_path, secret).key_id if has_key else None,
+                key_ids=open_master_keys(settings.home_path, secret).ids if has_key else [],
             )
         finally:
             ledger.dispose()

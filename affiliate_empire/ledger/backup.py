@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,7 +97,7 @@ def save_backup(ledger: Ledger, file: Path) -> int:
     return file.stat().st_size
 
 
-def restore_backup(ledger: Ledger, file: Path, *, at: datetime, key_id: str | None) -> Restored:
+def restore_backup(ledger: Ledger, file: Path, *, at: datetime, key_ids: Collection[str]) -> Restored:
     """Put the ledger of a backup in place of the current one; services that run reconnect by themselves.
 
     Every effect that is open parks until the owner has looked. Where the current ledger is empty, nobody knows what has
@@ -106,7 +106,7 @@ def restore_backup(ledger: Ledger, file: Path, *, at: datetime, key_id: str | No
     Args:
         ledger: the current ledger, migrated; afterwards it is the restored one.
         at: names the database that keeps the former ledger.
-        key_id: the master key in force; None where the home has none yet.
+        key_ids: the master keys at hand, those that are being retired included; none where the home has none yet.
 
     Raises:
         BadInput: the file is no backup of a ledger.
@@ -128,7 +128,7 @@ def restore_backup(ledger: Ledger, file: Path, *, at: datetime, key_id: str | No
             except DatabaseUnavailable as error:
                 raise BadInput(f"{file} is no backup of a ledger that can be restored here: {error}") from error
             restored.migrate()
-            since = _refuse_strangers(ledger, restored, file, key_id)
+            since = _refuse_strangers(ledger, restored, file, key_ids)
             with _alone(server, ledger) as source:
                 if since:
                     _carry_over(source, restored)
@@ -146,7 +146,7 @@ def restore_backup(ledger: Ledger, file: Path, *, at: datetime, key_id: str | No
     return Restored(epoch, kept_as, since, parked)
 
 
-def _refuse_strangers(ledger: Ledger, restored: Ledger, file: Path, key_id: str | None) -> bool:
+def _refuse_strangers(ledger: Ledger, restored: Ledger, file: Path, key_ids: Collection[str]) -> bool:
     """Refuse a backup that does not belong here; returns whether the current ledger knows what happened since."""
     with ledger.begin() as session:
         here = session.scalars(select(Installation)).one()
@@ -167,11 +167,11 @@ def _refuse_strangers(ledger: Ledger, restored: Ledger, file: Path, key_id: str 
         raise Misconfigured(
             f"{file} is a backup of another installation: restore it into an empty EMPIRE_HOME (or DATABASE_URL)."
         )
-    if not lived and keys - {key_id}:
+    if not lived and (missing := keys.difference(key_ids)):
         raise Misconfigured(
-            f"The credentials in {file} were encrypted with the master key {', '.join(sorted(keys - {key_id}))}, and "
-            f"this home has {key_id or 'none yet'}: put the former into EMPIRE_MASTER_KEY, or its vault.key into the "
-            "home."
+            f"The credentials in {file} were encrypted with the master key {', '.join(sorted(missing))}, and "
+            f"this home has {', '.join(key_ids) or 'none yet'}: put the former into EMPIRE_MASTER_KEY, or its "
+            "vault.key into the home."
         )
     return bool(lived)
 

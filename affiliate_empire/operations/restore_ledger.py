@@ -6,6 +6,7 @@ the former ledger is gone: pieces that were planned when the backup was made may
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from affiliate_empire.operations.publish_piece import OPERATION, live_key
 
 
 def restore_ledger(
-    file: Path, *, ledger: Ledger, calendar: BusinessCalendar, now: datetime, at: datetime, key_id: str | None
+    file: Path, *, ledger: Ledger, calendar: BusinessCalendar, now: datetime, at: datetime, key_ids: Collection[str]
 ) -> Restored:
     """Put the ledger of a backup in place of the current one.
 
@@ -30,12 +31,12 @@ def restore_ledger(
         ledger: the current ledger; afterwards it is the restored one.
         now: business time: pieces of days whose posting window is open may have been posted since the backup.
         at: the wall's time.
-        key_id: the master key in force; None where the home has none yet.
+        key_ids: the master keys at hand; none where the home has none yet.
 
     Raises:
         BadInput, Misconfigured, DatabaseUnavailable: as ``restore_backup``.
     """
-    restored = restore_backup(ledger, file, at=at, key_id=key_id)
+    restored = restore_backup(ledger, file, at=at, key_ids=key_ids)
     if restored.since:
         return restored
     return replace(restored, parked=restored.parked + _park_posts(ledger, calendar, now))

@@ -78,8 +78,8 @@ def _database(postgres: EmbeddedPostgres, name: str, installation: str = "this o
             server.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(each)))
 
 
-def restore(ledger: Ledger, file: Path, *, key_id: str | None = None) -> Restored:
-    return restore_ledger(file, ledger=ledger, calendar=CALENDAR, now=NOON, at=WALL, key_id=key_id)
+def restore(ledger: Ledger, file: Path, *key_ids: str) -> Restored:
+    return restore_ledger(file, ledger=ledger, calendar=CALENDAR, now=NOON, at=WALL, key_ids=key_ids)
 
 
 def pay(ledger: Ledger, step: str, charges: list[str], *, cap: int = 1_000) -> Receipt:
@@ -170,7 +170,7 @@ def test_a_home_without_the_former_ledger_stands_still_until_the_owner_has_looke
         day = session.get_one(Piece, piece).day
         account = session.get_one(Piece, piece).account_id
     now = CALENDAR.midnight(day) + timedelta(hours=12)
-    restored = restore_ledger(tmp_path / "b", ledger=empty, calendar=CALENDAR, now=now, at=WALL, key_id=None)
+    restored = restore_ledger(tmp_path / "b", ledger=empty, calendar=CALENDAR, now=now, at=WALL, key_ids=[])
     assert (restored.since, restored.parked) == (False, 1)
     with pytest.raises(Paused, match="restored from a backup without the ledger"):
         pay(empty, "pc_9:script", charges)
@@ -259,8 +259,8 @@ def test_credentials_of_another_master_key_are_told_before_anything_changes(
     assert b"secret-of-tiktok" not in (tmp_path / "b").read_bytes()
     assert (tmp_path / "b").stat().st_mode & 0o077 == 0
     with pytest.raises(Misconfigured, match=f"encrypted with the master key {theirs.key_id}, and this home has"):
-        restore(empty, tmp_path / "b", key_id=ours.key_id)
-    restore(empty, tmp_path / "b", key_id=theirs.key_id)
+        restore(empty, tmp_path / "b", ours.key_id)
+    restore(empty, tmp_path / "b", ours.key_id, theirs.key_id)  # the former one is being retired
     assert Vault(empty, lambda: MasterKeys([theirs])).load("tiktok:gearlab") == {"refresh_token": "secret-of-tiktok"}
 
 
@@ -271,7 +271,7 @@ def test_a_credential_that_was_renewed_since_stays_the_new_one(lived: Ledger, tm
     vault.save("tiktok:gearlab", {"refresh_token": "first"})
     save_backup(lived, tmp_path / "b")
     vault.save("tiktok:gearlab", {"refresh_token": "second"})  # the first one is dead at TikTok by now
-    restore(lived, tmp_path / "b", key_id=key.key_id)
+    restore(lived, tmp_path / "b", key.key_id)
     assert vault.load("tiktok:gearlab") == {"refresh_token": "second"}
 
 
@@ -347,8 +347,8 @@ def test_what_platform_and_owner_said_since_the_backup_stands(lived: Ledger, tmp
 def test_the_same_ledger_can_be_restored_twice(lived: Ledger, tmp_path: Path) -> None:
     open_account(lived)
     save_backup(lived, tmp_path / "b")
-    first = restore_backup(lived, tmp_path / "b", at=WALL, key_id=None)
-    second = restore_backup(lived, tmp_path / "b", at=WALL + timedelta(seconds=1), key_id=None)
+    first = restore_backup(lived, tmp_path / "b", at=WALL, key_ids=[])
+    second = restore_backup(lived, tmp_path / "b", at=WALL + timedelta(seconds=1), key_ids=[])
     assert (first.epoch, second.epoch) == (2, 3)
     with lived.begin() as session:
         assert session.scalars(select(Credential)).all() == []
