@@ -17,7 +17,6 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from affiliate_empire.kernel.errors import Misconfigured
 
@@ -57,11 +56,8 @@ class MasterKey:
 
         try:
             return AESGCM(self._key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode())
-        except InvalidTag:
-            raise Misconfigured(
-                f"The stored credential {name} was changed outside the product: run `empire secrets forget {name}` "
-                "and connect the account again."
-            ) from None
+        except (InvalidTag, ValueError):  # the latter of what is too short to hold a nonce
+            raise _changed(name) from None
 
 
 class MasterKeys:
@@ -103,12 +99,13 @@ class MasterKeys:
             Misconfigured: it was changed, belongs to another name, or none of these keys opens it.
         """
         if not sealed.startswith(_SEVERAL_KEYS):
-            return self._key(name, {key_id: ""})[0].decrypt(name, sealed)
+            return self._key(name, {key_id: b""})[0].decrypt(name, sealed)
         wraps, body = _parts(name, sealed)
         key, wrapped = self._key(name, wraps)
-        return MasterKey(key.decrypt(name, base64.b64decode(wrapped))).decrypt(name, body)
+        own = key.decrypt(name, wrapped)
+        return MasterKey(own).decrypt(name, body)
 
-    def _key(self, name: str, wraps: dict[str, str]) -> tuple[MasterKey, str]:
+    def _key(self, name: str, wraps: dict[str, bytes]) -> tuple[MasterKey, bytes]:
         for key in self._keys:
             if key.key_id in wraps:
                 return key, wraps[key.key_id]
@@ -123,24 +120,35 @@ class KeyMissing(Misconfigured):
     """None of the keys at hand opens the credential."""
 
 
-def opened_by(sealed: bytes, key_id: str) -> list[str]:
-    """Which master keys open a credential; ``key_id`` is the one in force when it was encrypted."""
+def opened_by(name: str, sealed: bytes, key_id: str) -> list[str]:
+    """Which master keys open a credential; ``key_id`` is the one in force when it was encrypted.
+
+    Raises:
+        Misconfigured: it was changed.
+    """
     if not sealed.startswith(_SEVERAL_KEYS):
         return [key_id]
-    return list(_parts("", sealed)[0])
+    return list(_parts(name, sealed)[0])
 
 
-def _parts(name: str, sealed: bytes) -> tuple[dict[str, str], bytes]:
+def _parts(name: str, sealed: bytes) -> tuple[dict[str, bytes], bytes]:
     start = len(_SEVERAL_KEYS) + 4
     ends = start + int.from_bytes(sealed[len(_SEVERAL_KEYS) : start], "big")
     try:
-        wraps: dict[str, Any] = json.loads(sealed[start:ends])
-    except ValueError:
-        raise Misconfigured(
-            f"The stored credential {name} was changed outside the product: run `empire secrets forget {name}` and "
-            "connect the account again."
-        ) from None
+        header = json.loads(sealed[start:ends])
+        wraps = {str(key_id): base64.b64decode(wrapped, validate=True) for key_id, wrapped in header.items()}
+    except (ValueError, TypeError, AttributeError):  # no text, no JSON, no object, no base64: all of them a byte away
+        raise _changed(name) from None
+    if not wraps:
+        raise _changed(name)
     return wraps, sealed[ends:]
+
+
+def _changed(name: str) -> Misconfigured:
+    return Misconfigured(
+        f"The stored credential {name} was changed outside the product: run `empire secrets forget {name}` and connect "
+        "the account again."
+    )
 
 
 def open_master_keys(home: Path, setting: str | None) -> MasterKeys:

@@ -99,7 +99,7 @@ class Vault:
             with self.ledger.begin() as session:
                 found = select(Credential).where(Credential.name == name).with_for_update()
                 row = session.scalars(found).one_or_none()
-                if row is None or set(opened_by(row.ciphertext, row.key_id)) == set(keys.ids):
+                if row is None or set(opened_by(name, row.ciphertext, row.key_id)) == set(keys.ids):
                     continue
                 plain = json.dumps(self._decrypted(row)).encode()
                 values = {"ciphertext": keys.encrypt(name, plain), "key_id": keys.key_id, "updated_at": row.updated_at}
@@ -183,6 +183,10 @@ class Vault:
         return new
 
     def _create(self, session: Session, name: str) -> None:
+        """A row of this name, if there is none; no key that was retired meanwhile shuts it."""
+        if session.scalar(select(Credential.name).where(Credential.name == name)) is not None:
+            return
+        self._opened = self._open_keys()
         values = {"name": name, "ciphertext": self._encrypted(name, {}), "key_id": self._keys.key_id, "version": 0}
         session.execute(insert(Credential).values(**values).on_conflict_do_nothing())
 
@@ -208,6 +212,8 @@ class Vault:
         return self._keys.encrypt(name, json.dumps(secret).encode())
 
     def _decrypted(self, row: Credential) -> Secret:
+        if row.version == 0:  # made to be locked: nothing was written to it yet
+            return {}
         try:
             plain = self._keys.decrypt(row.name, row.ciphertext, row.key_id)
         except KeyMissing:

@@ -22,6 +22,8 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.leases import this_process
 from affiliate_empire.ledger.tables import Account, Alert, Credential
 from affiliate_empire.vault import Grants, MasterKey, RotatingTokens, Vault, open_master_keys
+from affiliate_empire.vault.keys import MasterKeys, add_key, drop_keys
+from affiliate_empire.vault.store import Secret
 from affiliate_empire.vendors.errors import GrantEnded, VendorRefused, VendorUnavailable
 from affiliate_empire.vendors.oauth import Grant
 from tests.factories.worlds import START
@@ -120,6 +122,63 @@ def test_another_key_is_told_from_a_changed_row(ledger: Ledger, vault: Vault, tm
         session.get_one(Credential, NAME).ciphertext += b"x"
     with pytest.raises(Misconfigured, match="changed outside"):
         vault.load(NAME)
+
+
+def _sealed(header: bytes, body: bytes) -> bytes:
+    return b"vault\x002\x00" + len(header).to_bytes(4, "big") + header + body
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda header, body: _sealed(header.replace(b'": "', b'": "A'), body),
+        lambda header, body: _sealed(header.replace(b'": "', b'": "\xff'), body),
+        lambda header, body: _sealed(b"[]", body),
+        lambda header, body: _sealed(b"{}", body),
+        lambda header, body: _sealed(header.split(b":")[0] + b": 7}", body),
+        lambda header, body: _sealed(header.split(b":")[0] + b': "AAAA"}', body),
+        lambda header, body: _sealed(header, body[:5]),
+        lambda header, body: _sealed(header, b""),
+        lambda header, body: _sealed(header, body)[:9],
+    ],
+    ids=["base64", "bytes", "list", "nobody", "number", "short key", "short", "empty", "torn"],
+)
+def test_however_a_row_was_changed_it_is_told_in_a_sentence(
+    ledger: Ledger, vault: Vault, tmp_path: Path, spoil: Callable[[bytes, bytes], bytes]
+) -> None:
+    vault.save(NAME, {"refresh_token": "first"})
+    with ledger.begin() as session:
+        row = session.get_one(Credential, NAME)
+        ends = 12 + int.from_bytes(row.ciphertext[8:12], "big")
+        row.ciphertext = spoil(row.ciphertext[12:ends], row.ciphertext[ends:])
+    with pytest.raises(Misconfigured, match=f"credential {NAME} was changed outside the product"):
+        vault.load(NAME)
+    add_key(tmp_path)
+    with pytest.raises(Misconfigured, match=f"credential {NAME} was changed outside the product"):
+        vault.encrypt_anew()
+
+
+def test_who_was_there_before_the_key_was_replaced_shuts_nobody_out(ledger: Ledger, tmp_path: Path) -> None:
+    def keys() -> MasterKeys:
+        return open_master_keys(tmp_path, None)
+
+    old = Vault(ledger, keys)
+    old.save(NAME, {"refresh_token": "first"})
+    add_key(tmp_path)
+    Vault(ledger, keys).encrypt_anew()
+    Vault(ledger, keys).encrypt_anew(only_current=True)
+    drop_keys(tmp_path)
+
+    def unreachable(secret: Secret) -> Secret:
+        raise VendorUnavailable("busy", vendor="tiktok")
+
+    with pytest.raises(VendorUnavailable):
+        old.renewed("tiktok:second", is_fresh=lambda secret: False, renew=unreachable)
+    with ledger.begin() as session:
+        ids = set(session.scalars(select(Credential.key_id)))
+    assert ids == {keys().key_id}
+    assert Vault(ledger, keys).load("tiktok:second") == {}
+    assert Vault(ledger, keys).load(NAME) == {"refresh_token": "first"}
 
 
 def test_one_credential_cannot_pass_for_another(ledger: Ledger, vault: Vault) -> None:
