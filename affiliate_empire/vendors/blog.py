@@ -58,7 +58,7 @@ _SETTINGS = {
     "TZ": "UTC",
 }
 _ORIGIN = "blog"  # not git's usual name: older clones have an address under that one in their file
-_PASSWORD = "EMPIRE_BLOG_REMOTE_PASSWORD"  # noqa: S105 - the name of a variable
+_PASSWORD = "BLOG_REMOTE_PASSWORD"  # noqa: S105 - the name of a variable
 _HELPER = f'!f() {{ test "$1" = get && printf \'password=%s\\n\' "${_PASSWORD}"; }}; f'
 _GRACE = 5.0  # seconds a git that took too long has to take its locks away with it
 
@@ -77,7 +77,8 @@ _RACES = (
 # A rule's no. Whatever else a server says (a full disk, a push too large, its own database gone) is for now.
 _DECLINED = ("declined", "protected branch")
 _OUT_OF_ORDER = re.compile(
-    r"internal (server |api )?error|api unreachable|(service|temporarily) unavailable|timed? ?out|try again later",
+    r"internal (server |api )?error|api unreachable|(service|temporarily) unavailable|\btimed out\b|gateway timeout"
+    r"|try again later",
     re.IGNORECASE,
 )
 _NOT_LET_IN = re.compile(

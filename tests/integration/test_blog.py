@@ -269,7 +269,7 @@ def test_a_page_that_the_remote_rejects_does_not_take_the_others_with_it(blog: B
     _hook(
         remote,
         'read old new ref\n[ -z "$(git ls-tree -r --name-only $new | grep bad)" ] && exit 0\n'
-        "echo no bad posts here >&2\nexit 1\n",
+        "echo no bad posts here, such as timeout.mdx >&2\nexit 1\n",
     )
     good, bad = page("good"), page("bad", piece="bbbb")
 
