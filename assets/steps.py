@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from affiliate_empire.effects import BudgetRefused, EffectParked
+from affiliate_empire.effects import AccountPaused, BudgetRefused, EffectParked
 from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.errors import EmpireError
 from affiliate_empire.kernel.money import dollars, from_micros
@@ -22,6 +22,8 @@ from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_ou
 from affiliate_empire.vendors.errors import VendorUnavailable
 from assets.pictures import listing
 
+# One piece's trouble, or one account's: the others are made, and these go on by themselves (``stages_overdue``).
+_HOLDING = (AccountPaused, BudgetRefused, EffectParked)
 _RETRIES = 2
 _WAIT_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60.0
@@ -145,7 +147,7 @@ def worked(
             pieces = sorted(pieces_of(day, ledger=ledger, kind=kind), key=by_profit)
             final = pieces_gone_out(day, ledger=ledger)
             done[day.isoformat()] = work_pieces(
-                name, pieces, work, ledger=ledger, at_once=at_once, final=final, holding=(BudgetRefused, EffectParked)
+                name, pieces, work, ledger=ledger, at_once=at_once, final=final, holding=_HOLDING
             )
             _tell_of_shortage(day, done[day.isoformat()], purse)
         frames = {key: export_artifacts(date.fromisoformat(key), *steps, ledger=ledger) for key in done}

@@ -6,6 +6,7 @@ What is done at a vendor is written by ``affiliate_empire.operations``; how a ve
 """
 
 from affiliate_empire.effects.errors import (
+    AccountPaused,
     BudgetRefused,
     EffectError,
     EffectInProgress,
@@ -45,6 +46,7 @@ from affiliate_empire.kernel.caps import Caps
 __all__ = [
     "RESTORED",
     "Accepted",
+    "AccountPaused",
     "Act",
     "BudgetRefused",
     "Caps",

@@ -7,7 +7,8 @@ Tree::
         ├── BudgetRefused         a cap has no room: says which, how much is left, and when it resets
         ├── SpendNotConfirmed     live: the owner has not confirmed what a day may cost, or less than this
         ├── QuotaRefused          the account's rolling window is full: says when it has room
-        ├── Paused                the owner switched the account, the vendor or everything off
+        ├── Paused                the owner switched the vendor or everything off
+        │   └── AccountPaused     one account is held, by its owner or its platform; the others go on
         ├── NotApproved           the owner has not approved exactly this
         ├── WindowClosed          its time has passed; it is never made up for later
         ├── FingerprintConflict   the key is taken by something that looks different and may have happened
@@ -65,6 +66,10 @@ class Paused(EffectError):
     def __init__(self, message: str, *, scope: str) -> None:
         super().__init__(message)
         self.scope = scope
+
+
+class AccountPaused(Paused):
+    """Nothing is sent for this account until its pause, or its platform's restriction, is lifted."""
 
 
 class NotApproved(EffectError):

@@ -6,11 +6,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from affiliate_empire.effects.errors import Paused
+from affiliate_empire.effects.errors import AccountPaused, Paused
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Pause
 from affiliate_empire.policy import load_policy
+
+_ACCOUNT = "account:"
 
 
 def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
@@ -55,20 +57,33 @@ def check(session: Session, vendor: str, account_id: str | None) -> None:
     """Let what is sent to a vendor, for an account, pass unless a switch that concerns it is off.
 
     Raises:
-        Paused: it is, or the account is restricted by its platform.
+        AccountPaused: the account is, or its platform restricts it: the others' pieces go on.
+        Paused: the vendor is, or everything.
     """
     scopes = ["all", f"vendor:{vendor}"]
     if account_id is not None:
         scopes.append(f"account:{account_id}")
     pause = session.scalars(select(Pause).where(Pause.scope.in_(scopes)).order_by(Pause.scope)).first()
     if pause is not None:
-        raise Paused(
+        refusal = AccountPaused if pause.scope.startswith(_ACCOUNT) else Paused
+        raise refusal(
             f"{pause.scope} is paused ({pause.reason}): lift it with `empire resume {pause.scope}`.", scope=pause.scope
         )
     account = None if account_id is None else session.get(Account, account_id)
     if account is not None and account.status != "active":
-        scope = f"account:{account_id}"
-        raise Paused(f"{account_id} is {account.status}: lift it with `empire resume {scope}`.", scope=scope)
+        scope = f"{_ACCOUNT}{account_id}"
+        raise AccountPaused(f"{account_id} is {account.status}: lift it with `empire resume {scope}`.", scope=scope)
+
+
+def held_accounts(session: Session) -> dict[str, str]:
+    """The accounts that nothing is sent for, each with why: ``paused (a holiday)``, ``restricted``."""
+    restricted = session.execute(select(Account.account_id, Account.status).where(Account.status != "active"))
+    paused = session.execute(select(Pause.scope, Pause.reason).where(Pause.scope.startswith(_ACCOUNT)))
+    held = {account_id: str(status) for account_id, status in restricted}
+    for scope, reason in paused:
+        account_id = scope.removeprefix(_ACCOUNT)
+        held[account_id] = " and ".join([*filter(None, [held.get(account_id)]), f"paused ({reason})"])
+    return held
 
 
 def paused_scopes(*, ledger: Ledger) -> dict[str, str]:

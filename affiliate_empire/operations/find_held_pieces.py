@@ -1,6 +1,6 @@
 """Which held pieces of a day can go on: what the sensor ``stages_overdue`` asks. Making them is the assets'.
 
-What its owner must judge first, and what the caps have no room for, waits on.
+What its owner must judge first, what the caps have no room for, and what is an account's that is held, waits on.
 """
 
 from __future__ import annotations

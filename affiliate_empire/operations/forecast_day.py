@@ -13,6 +13,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 
 from affiliate_empire.effects.confirmation import Terms, confirm, unconfirmed
+from affiliate_empire.effects.switches import held_accounts
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account
@@ -44,7 +45,8 @@ def forecast_day(
     """
     plan = load_plan(day, ledger=ledger)
     with ledger.begin() as session:
-        accounts = Counter(session.scalars(select(Account.platform).where(Account.status == "active")))
+        usable = select(Account.platform).where(Account.account_id.not_in(held_accounts(session)))
+        accounts = Counter(session.scalars(usable))
         room = money_left(session, day, caps)
     asked = {
         platform: min(number, policy.posting(platform).limit * accounts[platform])

@@ -1,8 +1,9 @@
 """Who may still spend where money runs short: what the pieces that should earn most may yet cost is kept for them.
 
 A piece is begun only when the caps have room for all that is not made of it, after the pieces that should earn more;
-one that has no room is passed over, and keeps nothing back from those after it. Each call reserves its own bound all
-the same (``affiliate_empire.effects``). A run's cap is not looked at: the next run starts it anew.
+one that has no room is passed over, and keeps nothing back from those after it; nor does one whose account is held.
+Each call reserves its own bound all the same (``affiliate_empire.effects``). A run's cap is not looked at: the next run
+starts it anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from affiliate_empire.effects import BudgetRefused
 from affiliate_empire.effects.budgets import room, shortage
 from affiliate_empire.effects.model import HOLDING
+from affiliate_empire.effects.switches import held_accounts
 from affiliate_empire.kernel.caps import Caps, Room
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.ledger import Ledger
@@ -77,15 +79,27 @@ class Purse:
                     return
 
     def affordable(self, session: Session, day: date) -> list[tuple[Piece, Need]]:
-        """The planned pieces of a day that there is room for, those that should earn most first."""
-        return [(piece, need) for piece, need, refusal in self._in_turn(session, day) if refusal is None]
+        """The planned pieces of a day that there is room for, those that should earn most first.
+
+        Those of an account that is held wait for its owner, whatever there is.
+        """
+        held = held_accounts(session)
+        return [
+            (piece, need)
+            for piece, need, refusal in self._in_turn(session, day)
+            if refusal is None and piece.account_id not in held
+        ]
 
     def _in_turn(self, session: Session, day: date) -> Iterator[tuple[Piece, Need, BudgetRefused | None]]:
         left: Room = room(session, day, self.caps)
         pieces = session.scalars(select(Piece).where(Piece.day == day, Piece.status == "planned")).all()
         found = needs(session, pieces, policy=self.policy, clips=self.clips, clip_providers=self.clip_providers)
+        held = held_accounts(session)
         for piece in sorted(pieces, key=by_profit):
             need = found[piece.piece_id]
+            if piece.account_id in held:
+                yield piece, need, None  # the switch says why, when it is claimed
+                continue
             refusal = shortage(left, need.micros, need.by_vendor, piece.niche, day, self.caps)
             if refusal is None:
                 left = left.less(need.micros, need.by_vendor, piece.niche)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from affiliate_empire.compliance import forbidden_claims
 from affiliate_empire.effects.budgets import room
+from affiliate_empire.effects.switches import held_accounts
 from affiliate_empire.kernel.caps import Caps, Room
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
@@ -266,8 +267,15 @@ def strategy_in_force(session: Session, at: datetime) -> Strategy:
 
 
 def _accounts(session: Session) -> list[dict[str, Any]]:
+    """Every account, with what holds it: what it cannot have made or posted is not planned for it."""
+    held = held_accounts(session)
     return [
-        {"account_id": a.account_id, "platform": a.platform, "niche": a.niche, "status": a.status}
+        {
+            "account_id": a.account_id,
+            "platform": a.platform,
+            "niche": a.niche,
+            "status": held.get(a.account_id, "active"),
+        }
         for a in session.scalars(select(Account).order_by(Account.account_id))
     ]
 

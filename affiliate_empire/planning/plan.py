@@ -101,7 +101,8 @@ def plan_day(
         ranked: ``RankedProducts`` of the day.
         strategy: content of the strategy in force: ``prompt_weights`` (kind → version → weight), ``niche_weights``
             (niche → factor, 1 where absent), ``exploration_share`` (fraction).
-        accounts: ``account_id``, ``platform``, ``niche`` (None: any), ``status``; only active ones are used.
+        accounts: ``account_id``, ``platform``, ``niche`` (None: any), ``status``: ``active``, or why nothing is sent
+            for it, as in ``paused (a holiday)``; only active ones are used.
         caps: what may not be exceeded.
         day: the business day.
         calendar: its posting window and local hours.
@@ -196,7 +197,8 @@ def _demands(
             reason = f"0 of {asked} on {platform}: {caps.closed[platform]}."
             bounds.append(bound("closed", platform, asked, 0, reason))
             continue
-        mine = [account for account in accounts if account["platform"] == platform and account["status"] == "active"]
+        all_of_it = [account for account in accounts if account["platform"] == platform]
+        mine = [account for account in all_of_it if account["status"] == "active"]
         offers: list[list[Demand]] = []
         why, said = "" if mine else "account", ""
         for account in sorted(mine, key=lambda a: str(a["account_id"])):
@@ -227,9 +229,9 @@ def _demands(
                 "passed": "the other slots have passed",
                 "slots": "the platform has no more preferred hours",
             }[why]
-            bounds.append(
-                bound(why, platform, asked, len(turns), f"{len(turns)} of {asked} on {platform}: {sentence}.")
-            )
+            left_out = [f"{each['account_id']} is {each['status']}" for each in all_of_it if each not in mine]
+            because = "; ".join([sentence, *left_out])
+            bounds.append(bound(why, platform, asked, len(turns), f"{len(turns)} of {asked} on {platform}: {because}."))
         demands += [((turn + 0.5) / asked, demand) for turn, demand in enumerate(turns)]
     return [demand for _, demand in sorted(demands, key=lambda placed: placed[0])], offered
 

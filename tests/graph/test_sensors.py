@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from affiliate_empire.effects.model import PARKED, alert_of
-from affiliate_empire.effects.switches import pause_scope
+from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Artifact, Base, Budget, Effect, Pause, Piece
 from affiliate_empire.media.store import MediaStore
@@ -188,6 +188,14 @@ def test_held_pieces_go_on_when_there_is_room_or_their_owner_has_said(house: Tic
         session.get_one(Budget, f"day:{day}").spent_micros = 0
     first = begun_again(house)
     assert set(first) == {"write_content"}
+    assert begun_again(house) == first
+
+    # Its account is held, which its owner ends.
+    with house.ledger.begin() as session:
+        scope = f"account:{session.get_one(Piece, videos[0]).account_id}"
+    pause_scope(scope, "a holiday", ledger=house.ledger)
+    assert begun_again(house) == {}
+    resume_scope(scope, ledger=house.ledger)
     assert begun_again(house) == first
 
     # Its script is there now: its media go on, but while a job of it is parked.

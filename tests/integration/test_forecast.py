@@ -13,6 +13,7 @@ import pytest
 
 from affiliate_empire.cli.main import main
 from affiliate_empire.effects import Caps, Effects, Receipt, SpendNotConfirmed
+from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Budget, Effect, Installation, SpendConfirmation
@@ -84,6 +85,12 @@ def test_a_forecast_stays_within_what_the_caps_have_left(ledger: Ledger) -> None
     # More than an account may post is not made, whatever the slate wishes for.
     wide = replace(CAPS, day_micros=10**9)
     assert forecast(ledger, caps=wide, slate={"tiktok": 40}).pieces == {"video": POLICY.posting("tiktok").limit}
+
+
+def test_a_forecast_leaves_out_what_is_not_planned_for_an_account_that_is_held(ledger: Ledger) -> None:
+    prepare_ledger(ledger=ledger)
+    pause_scope("account:youtube:gearlab", "a holiday", ledger=ledger)
+    assert forecast(ledger, slate={"youtube": 4, "blog": 1}).pieces == {"post": 1}
 
 
 def test_a_planned_day_is_forecast_from_its_plan(ledger: Ledger, tmp_path: Path) -> None:

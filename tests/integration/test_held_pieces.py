@@ -14,9 +14,10 @@ from sqlalchemy import select
 
 from affiliate_empire.effects import Caps, Effects
 from affiliate_empire.effects.resolve import Finding, resolve_effect
+from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Alert, Artifact, Budget, Effect, Piece
+from affiliate_empire.ledger.tables import Account, Alert, Artifact, Budget, Effect, Piece
 from affiliate_empire.media.store import MediaStore
 from affiliate_empire.planning import piece_cost
 from affiliate_empire.policy import load_policy
@@ -27,6 +28,7 @@ from affiliate_empire.vendors.fal import FalClient
 from affiliate_empire.vendors.openai import OpenAIClient
 from affiliate_empire.vendors.runway import RunwayClient
 from assets import content
+from runner import failure_of
 from tests.factories.pieces import DAY, plan_piece
 from tests.factories.worlds import RunningWorld
 
@@ -154,3 +156,42 @@ def test_a_piece_waits_for_its_parked_clip_and_the_others_go_on(day: Day) -> Non
     assert day.make(10**9).success
     assert day.videos() == {"pc_best", "pc_good"}
     assert day.pieces()[str(parked.piece_id)].reason is None
+
+
+def test_the_pieces_of_an_account_that_is_held_wait_for_it_and_the_others_are_made(day: Day) -> None:
+    """The best piece keeps no money back from the others meanwhile: there is room for two videos."""
+    held, account = "pc_best", "account:youtube:second"
+    with day.ledger.begin() as session:
+        session.add(Account(account_id="youtube:second", platform="youtube", handle="second", display_name="Second"))
+        session.flush()
+        session.get_one(Piece, held).account_id = "youtube:second"
+        session.get_one(Piece, "pc_poor").status = "superseded"
+    pause_scope(account, "a holiday", ledger=day.ledger)
+
+    result = day.make(2 * BOUND + 1)
+    assert result.success
+    assert day.videos() == {"pc_fair", "pc_good"}
+    assert day.pieces()[held].status == "planned"
+    assert day.pieces()[held].reason == (
+        f"scripts: needs a person: {account} is paused (a holiday): lift it with `empire resume {account}`."
+    )
+    (metadata,) = [each.metadata for each in result.asset_materializations_for_node("videos")]
+    assert set(metadata["held"].value) == {held}
+    assert "is paused (a holiday)" in metadata["held"].value[held]
+    with day.ledger.begin() as session:
+        assert held not in set(session.scalars(select(Effect.piece_id)))
+
+    resume_scope(account, ledger=day.ledger)
+    assert day.make(10**9).success
+    assert day.videos() == {held, "pc_fair", "pc_good"}
+    assert day.pieces()[held].reason is None
+
+
+@pytest.mark.parametrize("scope", ["all", "vendor:openai"])
+def test_a_pause_of_more_than_an_account_stops_the_step(day: Day, scope: str) -> None:
+    pause_scope(scope, "the owner looks", ledger=day.ledger)
+    result = day.make(10**9)
+    assert not result.success
+    assert scope in str(failure_of(result))
+    with day.ledger.begin() as session:
+        assert list(session.scalars(select(Artifact))) == []

@@ -124,7 +124,8 @@ def test_without_another_account_the_pieces_are_taken_out_and_the_plan_says_so(b
     new = replan(business, hour=9)
     assert set(new["platform"]) == {"blog"}
     said = [bound["reason"] for bound in load_plan_evidence(DAY, ledger=business.ledger)["bounds"]]
-    assert "0 of 4 on youtube: no active account takes them." in said
+    why = "youtube:gearlab is restricted; youtube:second is restricted"
+    assert f"0 of 4 on youtube: no active account takes them; {why}." in said
 
 
 def test_what_the_pieces_that_stay_may_cost_is_not_spent_on_new_ones(business: BusinessDay) -> None:

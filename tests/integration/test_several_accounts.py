@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from affiliate_empire.effects.switches import pause_scope
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.backup import _run, save_backup
-from affiliate_empire.ledger.tables import Effect
+from affiliate_empire.ledger.tables import Account, Effect
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.post_to_instagram import InstagramPoster
 from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
@@ -25,6 +27,7 @@ from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS, Settings
 from affiliate_empire.vault import ExtendedToken, Grants, RotatingTokens, Vault, open_master_keys
 from affiliate_empire.vendors.accounts import PerAccount
+from affiliate_empire.vendors.errors import AccountRestricted, GrantEnded
 from affiliate_empire.vendors.instagram import InstagramClient, InstagramCredentials
 from affiliate_empire.vendors.tiktok import TikTokClient
 from affiliate_empire.vendors.youtube import YouTubeClient
@@ -76,6 +79,25 @@ def test_the_plan_takes_turns_within_each_account_s_niche_and_caps(
     for _, slots in plan.groupby("account_id")["slot_at"]:
         assert slots.sort_values().diff().dropna().min() >= rule.spacing
         assert len(slots) <= rule.limit
+
+
+@pytest.mark.parametrize("held", ["by its owner", "by its platform", "until it is connected again"])
+def test_nothing_is_planned_for_an_account_that_is_held_and_its_share_goes_to_the_other(
+    ledger: Ledger, tmp_path: Path, held: str
+) -> None:
+    prepare_ledger(ledger=ledger)
+    with ledger.begin() as session:
+        session.add(Account(account_id="youtube:2", platform="youtube", handle="second", display_name="Second"))
+    if held == "by its owner":
+        pause_scope("account:youtube:gearlab", "a holiday", ledger=ledger)
+    elif held == "by its platform":
+        strike = AccountRestricted("YouTube has suspended the channel.", vendor="youtube")
+        hold_account("youtube:gearlab", strike, ledger=ledger, at=START)
+    else:
+        hold_account("youtube:gearlab", GrantEnded("The grant ended.", vendor="youtube"), ledger=ledger, at=START)
+    day = BusinessDay(ledger, MediaStore(tmp_path / "media"))
+    plan = day.plan(day.offer(), slate={"youtube": 4, "blog": 0})
+    assert plan["account_id"].value_counts().to_dict() == {"youtube:2": 4}
 
 
 def clients_of(business: Business, world: RunningWorld, grants: Grants) -> dict[str, PerAccount[Any]]:

@@ -230,6 +230,20 @@ def test_a_restricted_account_gets_nothing_and_a_niche_account_its_niche() -> No
     assert set(videos["niche"]) == {"niche-2"}
 
 
+def test_an_account_that_is_held_is_left_out_and_the_plan_says_so_where_it_is_missed() -> None:
+    held, other = ACCOUNTS[0] | {"status": "paused (a holiday)"}, ACCOUNTS[0] | {"account_id": "youtube:other"}
+    alone = plan(accounts=[held, ACCOUNTS[1]])
+    assert set(alone.pieces["platform"]) == {"blog"}
+    assert bounds(alone)["account"] == (
+        "0 of 4 on youtube: no active account takes them; youtube:gearlab is paused (a holiday)."
+    )
+    both = plan(accounts=[held, other, ACCOUNTS[1]])
+    assert set(both.pieces["account_id"]) == {"youtube:other", "blog:gearlab"}
+    assert not any("is paused" in reason for reason in bounds(both).values())  # the other one fills the slate
+    many = plan(accounts=[held, other], slate={"youtube": 12})
+    assert any("; youtube:gearlab is paused (a holiday)." in reason for reason in bounds(many).values())
+
+
 def test_nothing_is_made_for_a_platform_that_cannot_be_posted_on() -> None:
     decision = plan(closed={"youtube": "EMPIRE_YOUTUBE_CLIENT_ID not set"})
     assert set(decision.pieces["platform"]) == {"blog"}
