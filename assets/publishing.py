@@ -1,6 +1,7 @@
 """Publishing: posts on platform accounts. A piece is posted once per account; a closed day never posts."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -26,11 +27,14 @@ from affiliate_empire.operations.post_to_tiktok import TikTokPoster
 from affiliate_empire.operations.post_to_youtube import YouTubePoster
 from affiliate_empire.operations.posting import Poster
 from affiliate_empire.operations.publish_piece import (
+    FAILING,
     HOLDING,
     ask_for_approvals,
     is_due,
+    is_failing,
     publish_piece,
     reconcile_publications,
+    tell_of_unsent,
 )
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_of, work_pieces
 from affiliate_empire.policy import Policy
@@ -44,7 +48,7 @@ from affiliate_empire.vendors.youtube import YouTubeClient
 from assets.checks import claim_holds, day_of
 from assets.partitions import DAY_OF_PLATFORM, day_and_platform
 from assets.pictures import listing, together
-from assets.steps import failing_clearly, multi_keys_of, outcome, pieces_made, pieces_made_of
+from assets.steps import failing_clearly, multi_keys_of, outcome, pieces_made, pieces_made_of, try_outages_again
 from resources.lake import Frames, to_dagster_type
 
 # An account's posts follow one another: its rolling window is judged post by post.
@@ -78,7 +82,8 @@ def publications(
     """Posts on one platform, made when their slot is due. One row per post.
 
     Each run posts what has become due and returns the day's posts so far; nothing is posted twice. What waits for its
-    owner's approval is shown to him and held. Free.
+    owner's approval is shown to him and held. What fails, whatever it is, holds up no other piece: an outage is tried
+    again twice, then the owner is told and the run of the next half hour goes on with it. Free.
     """
 
     blog_poster = BlogPoster(blog, clock=clock, policy=policy)
@@ -108,11 +113,12 @@ def publications(
     done: list[PiecesWorked] = []
     moved: list[str] = []
     untold: str | None = None
+    failing: dict[date, dict[str, Exception]] = {}
     with failing_clearly():
         try:
             for key, each, platform in multi_keys_of(context):
                 reconcile_publications(each, ledger=ledger, effects=effects, posters=posters, platform=platform)
-                ask_for_approvals(
+                unshown = ask_for_approvals(
                     each,
                     platform,
                     ledger=ledger,
@@ -127,21 +133,25 @@ def publications(
                 moved += move_passed_slots(ledger=ledger, clock=clock, policy=policy, calendar=settings.calendar)
                 pieces = [piece for piece in pieces_of(each, ledger=ledger) if piece.platform == platform]
                 due = [piece for piece in pieces if is_due(piece, clock.now(), policy)]
-                done.append(
-                    work_pieces(
-                        "publications",
-                        due,
-                        publish,
-                        ledger=ledger,
-                        at_once=_POSTS_AT_ONCE,
-                        holding=HOLDING,
-                        together=blog_poster.together if platform == "blog" else None,
-                    )
+                work = work_pieces(
+                    "publications",
+                    due,
+                    publish,
+                    ledger=ledger,
+                    at_once=_POSTS_AT_ONCE,
+                    holding=(*HOLDING, *FAILING),
+                    together=blog_poster.together if platform == "blog" else None,
                 )
+                done.append(work)
+                unsent = {piece: error for piece, error in work.errors.items() if is_failing(error)}
+                failing.setdefault(each, {}).update(unshown | unsent)
                 frames[key] = export_publications(each, ledger=ledger, platform=platform)
         finally:  # also when the run failed after its push
             if (untold := blog_poster.tell_host(read_only=effects.read_only)) is not None:
                 context.log.warning(untold)
+    try_outages_again(context, [error for errors in failing.values() for error in errors.values()])
+    for each, errors in failing.items():
+        tell_of_unsent(each, errors, ledger=ledger, at=clock.now())
     for reason in dict.fromkeys(reason for work in done for reason in work.held.values()):
         context.log.warning(reason)
     posts = together(frames)

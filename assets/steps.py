@@ -19,7 +19,7 @@ from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.export_artifacts import export_artifacts
 from affiliate_empire.operations.keep_room import Purse, by_profit
 from affiliate_empire.operations.work_pieces import PiecesWorked, pieces_gone_out, pieces_of, work_pieces
-from affiliate_empire.vendors.errors import VendorUnavailable
+from affiliate_empire.vendors.errors import ReplyLost, VendorUnavailable
 from assets.pictures import listing
 
 # One piece's trouble, or one account's: the others are made, and these go on by themselves (``stages_overdue``).
@@ -59,6 +59,17 @@ def failing_clearly() -> Iterator[None]:
         raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait) from error
     except EmpireError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def try_outages_again(context: dg.AssetExecutionContext, errors: Iterable[Exception]) -> None:
+    """Ask for the step once more where a vendor could not be reached, all else being done; not when that was in vain.
+
+    Then the step ends as it is, and what it holds is for the next run.
+    """
+    outages = [each for each in errors if isinstance(each, VendorUnavailable) and not isinstance(each, ReplyLost)]
+    if outages and context.retry_number < _RETRIES:
+        waits = [each.retry_after or _WAIT_SECONDS for each in outages]
+        raise dg.RetryRequested(_RETRIES, seconds_to_wait=min(*waits, _LONGEST_WAIT_SECONDS)) from outages[0]
 
 
 def pieces_made(asset: str) -> dg.AssetCheckSpec:

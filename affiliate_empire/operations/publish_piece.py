@@ -34,9 +34,11 @@ from affiliate_empire.effects import (
 )
 from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Installation, Piece, Product, Publication
+from affiliate_empire.media.errors import BadMedia
 from affiliate_empire.operations.account_limits import keep_refusal, keep_seen, quota_of, refused_by
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.approvals import REQUIRED, consent_to, show_to_owner
@@ -57,6 +59,7 @@ from affiliate_empire.vendors.errors import (
     ReplyLost,
     VendorError,
     VendorRefused,
+    VendorUnavailable,
 )
 from affiliate_empire.vendors.impact import ImpactClient
 
@@ -79,8 +82,16 @@ HOLDING = (
     QuotaExhausted,
     ReplyLost,  # the next run asks what became of it
 )
+# What may be one piece's (its file), one account's (its credential) or everybody's (an outage): that cannot be told, so
+# the others are tried all the same, and the owner is told of it (``tell_of_unsent``).
+FAILING = (VendorUnavailable, BadMedia, Misconfigured, OSError)
 # What says nothing about the piece: the same may be sent when the account, its key or its window is in order again.
 _OF_THE_ACCOUNT = (AccountRestricted, CredentialsRejected, QuotaExhausted)
+
+
+def is_failing(error: Exception) -> bool:
+    """Whether what holds a piece is nothing that it waits for, and that is told nowhere else."""
+    return isinstance(error, FAILING) and not isinstance(error, HOLDING)
 
 
 def is_due(piece: Piece, now: datetime, policy: Policy) -> bool:
@@ -218,18 +229,18 @@ def ask_for_approvals(
     policy: Policy,
     calendar: BusinessCalendar,
     tracking_url: str,
-) -> None:
+) -> dict[str, Exception]:
     """Show the owner what would go out with each finished piece of a day whose account requires approval.
 
     What was shown already and still looks the same is not shown again; the owner is told once about all that is new.
     A piece that cannot be composed is left to ``publish_piece``, which says why. Of a day whose posting window has
     closed, nothing is asked; nor where nothing may leave a trace at a network (``live-readonly``).
 
-    Raises:
-        VendorUnavailable: as ``make_link``'s; and what concerns the whole account or network.
+    Returns:
+        What kept the network, or a file, from showing a piece, by its id: it is shown by the next run that can.
     """
     if effects.read_only or clock.now() >= calendar.posting_window(day)[1]:
-        return
+        return {}
     query = (
         select(Piece, Account, Product)
         .join(Account, Account.account_id == Piece.account_id)
@@ -247,14 +258,40 @@ def ask_for_approvals(
     with ledger.begin() as session:
         rows = session.execute(query).all()
         restored = restored_at(session)
-    composed = []
+    composed, unshown = [], dict[str, Exception]()
     for piece, account, product in rows:
         try:
             closes = last_moment(piece, policy, calendar, restored)
             composed.append(_compose(piece, account, product, closes, ledger, posters, impact, policy, tracking_url)[1])
         except (PartMissing, PieceRejected):
             continue
+        except (*FAILING, *_OF_THE_ACCOUNT) as error:
+            unshown[piece.piece_id] = error
     show_to_owner(day, composed, ledger=ledger, at=clock.now())
+    return unshown
+
+
+def tell_of_unsent(day: date, errors: Mapping[str, Exception], *, ledger: Ledger, at: datetime) -> None:
+    """Tell the owner, once a day, of each account whose pieces something nobody waits for keeps from going out.
+
+    Args:
+        errors: by piece; what is told elsewhere (a pause, a full window, a parked post) is none of them.
+        at: business time.
+    """
+    with ledger.begin() as session:
+        pieces = session.scalars(select(Piece).where(Piece.piece_id.in_(errors)).order_by(Piece.piece_id)).all()
+    by_cause: dict[tuple[str, str], list[str]] = {}
+    for piece in pieces:
+        kind = type(errors[piece.piece_id]).__name__
+        by_cause.setdefault((piece.account_id, kind), []).append(piece.piece_id)
+    for (account_id, kind), ids in by_cause.items():
+        held = "1 piece is" if len(ids) == 1 else f"{len(ids)} pieces are"
+        raise_alert(
+            "unsent", day, account_id, kind, severity="high", subject=f"{account_id}: posts are held up",
+            message=f"{held} held at the publishing of {day}, and tried again every half hour while there is a slot: "
+            f"{errors[ids[0]]}",
+            at=at, ledger=ledger,
+        )  # fmt: skip
 
 
 def _compose(

@@ -61,7 +61,7 @@ _BY_ERROR: tuple[tuple[type[EmpireError], Remedy], ...] = (
 )
 
 
-def remedy_of(error: EmpireError) -> Remedy:
+def remedy_of(error: Exception) -> Remedy:
     """What an error asks for. One that is not known here is a person's."""
     return next((remedy for kind, remedy in _BY_ERROR if isinstance(error, kind)), Remedy.PERSON)
 
@@ -74,7 +74,7 @@ _WORDS = {
 }
 
 
-def in_words(error: EmpireError) -> str:
+def in_words(error: Exception) -> str:
     """An error as it is shown: what it asks for, then what it says."""
     return f"{_WORDS[remedy_of(error)]}: {error}"
 

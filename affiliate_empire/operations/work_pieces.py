@@ -1,9 +1,9 @@
 """Working the pieces of a day through one step, several at a time.
 
 A piece that is rejected is quarantined with its reason and the others go on; a piece whose vendor did nothing is tried
-again after a wait; one whose parts are not made yet is held; any other failure is raised once the pieces under way have
-ended. Each piece checkpoints itself in
-the ledger, so working a day again repeats nothing that is done. What a step does is its own verb's business.
+again after a wait; one whose parts are not made yet is held, and so is one that its step can go on without; any other
+failure is raised once the pieces under way have ended. Each piece checkpoints itself in the ledger, so working a day
+again repeats nothing that is done. What a step does is its own verb's business.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from affiliate_empire.operations.patience import PATIENT, Patience
 from affiliate_empire.operations.publish_piece import OPERATION
 from affiliate_empire.operations.remedies import in_words, is_in_words
 from affiliate_empire.operations.together import Together
+from affiliate_empire.vendors.errors import VendorUnavailable
 
 
 @dataclass
@@ -36,7 +37,7 @@ class PiecesWorked:
 
     ``missed`` are pieces that are too late for their day: nothing is wrong with them, and nothing is made up for.
     ``held`` maps a piece that waits for its account, its owner, a part or money to the remedy and the reason: the next
-    run works it again. ``short`` are those of them that a cap refused.
+    run works it again. ``short`` are those of them that a cap refused; ``errors`` says what held each.
     """
 
     step: str
@@ -45,6 +46,7 @@ class PiecesWorked:
     missed: list[str] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
     short: dict[str, BudgetRefused] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -84,7 +86,7 @@ def work_pieces(
     ledger: Ledger,
     at_once: int,
     patience: Patience = PATIENT,
-    holding: tuple[type[EmpireError], ...] = (),
+    holding: tuple[type[Exception], ...] = (),
     final: Collection[str] = (),
     together: Together[Any, Any] | None = None,
 ) -> PiecesWorked:
@@ -99,7 +101,8 @@ def work_pieces(
         verb: takes a piece id; reuses what it already made; raises ``PieceRejected`` for a piece that cannot be made.
         ledger: where a quarantine is kept.
         at_once: how many pieces are worked concurrently: what the vendor stands.
-        patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about.
+        patience: how a vendor is waited for that did nothing; a lost reply is the effects' to find out about. Where an
+            outage holds pieces, each one after the first is asked for once.
         holding: the errors that hold one piece and not the step, beside a part that is missing.
         final: pieces that are made for good, whatever their inputs would be today.
         together: where the pieces meet for an act that is done once for all; each then has a thread of its own.
@@ -115,9 +118,9 @@ def work_pieces(
     usable = [piece.piece_id for piece in pieces if piece.status == "planned"]
     worked.made += [piece_id for piece_id in usable if piece_id in final]
     waiting = [piece_id for piece_id in usable if piece_id not in final]
-    failed = threading.Event()
+    failed, outage = threading.Event(), threading.Event()
     holding = (PartMissing, *holding)
-    of_the_piece: tuple[type[EmpireError], ...] = (PieceRejected, WindowClosed, *holding)
+    of_the_piece: tuple[type[Exception], ...] = (PieceRejected, WindowClosed, *holding)
     book = _Book(worked, {piece.piece_id: piece.reason or "" for piece in pieces}, holding, ledger)
 
     def work(piece_id: str) -> bool:
@@ -126,8 +129,11 @@ def work_pieces(
             if failed.is_set():
                 return False
             try:
-                patience.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
-            except of_the_piece:
+                asked = replace(patience, attempts=1) if outage.is_set() else patience
+                asked.ask(partial(verb, piece_id), seed=f"{step} {piece_id}")
+            except of_the_piece as error:
+                if isinstance(error, VendorUnavailable):
+                    outage.set()
                 raise
             except BaseException:  # whatever it was: the next piece is not begun, so that no vendor is asked in vain
                 failed.set()
@@ -170,7 +176,7 @@ class _Book:
 
     worked: PiecesWorked
     reasons: dict[str, str]
-    holding: tuple[type[EmpireError], ...]
+    holding: tuple[type[Exception], ...]
     ledger: Ledger
     failure: BaseException | None = None
 
@@ -179,6 +185,7 @@ class _Book:
         step, worked = self.worked.step, self.worked
         worked.held.pop(piece_id, None)
         worked.short.pop(piece_id, None)
+        worked.errors.pop(piece_id, None)
         if error is None:
             if begun:
                 worked.made.append(piece_id)
@@ -191,6 +198,7 @@ class _Book:
             worked.missed.append(piece_id)
         elif isinstance(error, self.holding):
             worked.held[piece_id] = in_words(error)
+            worked.errors[piece_id] = error
             if isinstance(error, BudgetRefused):
                 worked.short[piece_id] = error
             if isinstance(error, PartMissing) and _says_why(self.reasons[piece_id]):
@@ -202,7 +210,7 @@ class _Book:
                 self._say(piece_id, error)
             self.failure = self.failure or error
 
-    def _say(self, piece_id: str, error: EmpireError) -> None:
+    def _say(self, piece_id: str, error: Exception) -> None:
         self.reasons[piece_id] = f"{self.worked.step}: {in_words(error)}"
         _say_of(piece_id, self.reasons[piece_id], self.ledger)
 

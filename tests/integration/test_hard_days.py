@@ -21,12 +21,14 @@ from affiliate_empire.effects import Caps, EffectInProgress, Effects, Paused, St
 from affiliate_empire.effects.report import imbalances, open_effects
 from affiliate_empire.effects.switches import pause_scope, paused_scopes, resume_scope
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
+from affiliate_empire.kernel.errors import Misconfigured
 from affiliate_empire.kernel.files import OutOfSpace
 from affiliate_empire.lake import Lake
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import (
     Account,
     Alert,
+    ApprovalRequest,
     Artifact,
     Base,
     Effect,
@@ -38,6 +40,7 @@ from affiliate_empire.ledger.tables import (
 )
 from affiliate_empire.media import ffmpeg
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.approvals import approve
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_due_posts import find_due_posts
 from affiliate_empire.operations.make_script import make_script
@@ -49,6 +52,7 @@ from affiliate_empire.operations.sync_programs import sync_programs
 from affiliate_empire.operations.work_pieces import pieces_of, work_pieces
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import SANDBOX_KEYS, Settings
+from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.elevenlabs import ElevenLabsClient
 from affiliate_empire.vendors.errors import AccountRestricted, CredentialsRejected, ReplyLost, VendorUnavailable
 from affiliate_empire.vendors.openai import OpenAIClient
@@ -433,7 +437,7 @@ def test_a_grant_revoked_after_the_last_bytes_left(world: RunningWorld, business
 
 @pytest.mark.parametrize("stop", ["account:youtube:gearlab", "vendor:youtube", "all", "06:00"])
 def test_what_may_be_out_is_asked_about_whatever_has_stopped(
-    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph], stop: str
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[..., Graph], stop: str
 ) -> None:
     sent = add_video(business, write_video(tmp_path / "sent.mp4"))
     never_sent = add_video(business, write_video(tmp_path / "never.mp4", seed=1), piece_id="pc_2", slot_at=after(10))
@@ -463,12 +467,12 @@ def due(business: Business) -> list[str]:
 
 
 @pytest.fixture
-def graph_of(tmp_path: Path) -> Iterator[Callable[[Business], Graph]]:
-    """Opens the graph on a business, and disposes of its instance."""
+def graph_of(tmp_path: Path) -> Iterator[Callable[..., Graph]]:
+    """Opens the graph on a business, with other resources where given, and disposes of its instance."""
     opened: list[Graph] = []
 
-    def open_graph(business: Business) -> Graph:
-        opened.append(Graph(business, tmp_path))
+    def open_graph(business: Business, **resources: Any) -> Graph:
+        opened.append(Graph(business, tmp_path, **resources))
         return opened[-1]
 
     yield open_graph
@@ -479,13 +483,13 @@ def graph_of(tmp_path: Path) -> Iterator[Callable[[Business], Graph]]:
 class Graph:
     """The publishing step of the real graph, on a business's clients."""
 
-    def __init__(self, business: Business, home: Path) -> None:
+    def __init__(self, business: Business, home: Path, **resources: Any) -> None:
         self.instance = dg.DagsterInstance.ephemeral(tempdir=str(home / "dagster"))
         settings = Settings(_env_file=None, home=home, public_url=TRACKING)  # type: ignore[call-arg]
         names = ("ledger", "clock", "effects", "media", "youtube", "tiktok", "instagram", "blog", "impact")
         stand_ins = {name: getattr(business, name) for name in names}
         stand_ins |= {name: always(stand_ins[name]) for name in ("youtube", "tiktok", "instagram")}
-        self.definitions = build_defs(settings, stand_ins)
+        self.definitions = build_defs(settings, stand_ins | resources)
 
     def publish(self, platform: str) -> dg.ExecuteInProcessResult:
         return self.definitions.resolve_job_def("publish_pieces").execute_in_process(
@@ -505,7 +509,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignor
 
 
 def test_an_account_that_is_restricted(
-    world: RunningWorld, business: Business, reels: list[Path], graph_of: Callable[[Business], Graph]
+    world: RunningWorld, business: Business, reels: list[Path], graph_of: Callable[..., Graph]
 ) -> None:
     videos = [
         add_video(business, reel, piece_id=f"pc_{number}", slot_at=after(number)) for number, reel in enumerate(reels)
@@ -567,7 +571,7 @@ def test_every_platform_says_it_in_its_own_words(
 
 
 def test_one_parked_post_does_not_stop_the_others(
-    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[..., Graph]
 ) -> None:
     """Nobody can say whether the first was posted: it waits for its owner, the second goes out."""
     first = add_video(business, write_video(tmp_path / "one.mp4"))
@@ -583,7 +587,7 @@ def test_one_parked_post_does_not_stop_the_others(
 
 
 def test_a_piece_that_is_not_finished_is_held_and_the_others_go_out(
-    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[..., Graph]
 ) -> None:
     first = add_video(business, write_video(tmp_path / "one.mp4"))
     second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
@@ -597,8 +601,120 @@ def test_a_piece_that_is_not_finished_is_held_and_the_others_go_out(
     assert {piece.status for piece in rows(business.ledger, Piece)} == {"planned"}
 
 
+# ---------------------------------------------------------------- what fails for one piece or one account
+@pytest.fixture
+def two(business: Business, tmp_path: Path) -> tuple[str, str]:
+    """A video of each of two channels; the first one's slot comes first."""
+    with business.ledger.begin() as session:
+        session.add(
+            Account(account_id="youtube:2", platform="youtube", handle="two", display_name="2", approval="auto")
+        )
+    first = add_video(business, write_video(tmp_path / "one.mp4"))
+    second = write_video(tmp_path / "two.mp4", seed=1)
+    return first, add_video(business, second, piece_id="pc_2", slot_at=after(1), account_id="youtube:2")
+
+
+def test_a_file_that_is_gone_holds_up_its_own_post_only(
+    world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph]
+) -> None:
+    first, second = two
+    with business.ledger.begin() as session:
+        video = business.media.path(str(session.get_one(Artifact, (first, "video", "")).sha256))
+    kept = video.read_bytes()
+    video.unlink()
+    world.move_to(after(2))
+    graph = graph_of(business)
+    for _ in range(2):
+        result = graph.publish("youtube")
+        assert list(told(result, "held")) == [first]
+        assert told(result, "posts") == 1
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [second]
+    (alert,) = rows(business.ledger, Alert)
+    assert (alert.severity, alert.subject) == ("high", "youtube:gearlab: posts are held up")
+    assert is_one_sentence(alert.message)
+    assert due(business) == [first]  # and with its file it goes out
+
+    video.write_bytes(kept)
+    assert told(graph.publish("youtube"), "held") is None
+    assert len(world.witness("posts")) == len(rows(business.ledger, Publication)) == 2
+
+
+def test_a_credential_that_cannot_be_read_holds_up_its_own_account_only(
+    world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph]
+) -> None:
+    def client(account_id: str) -> Any:
+        if account_id == "youtube:gearlab":
+            raise Misconfigured("The stored credential youtube:gearlab was changed: connect the account again.")
+        return business.youtube
+
+    world.move_to(after(2))
+    graph = graph_of(business, youtube=PerAccount(client))
+    result = graph.publish("youtube")
+    assert list(told(result, "held")) == [two[0]]
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [two[1]]
+    assert [alert.subject for alert in rows(business.ledger, Alert)] == ["youtube:gearlab: posts are held up"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_outage_at_one_post_is_tried_again_when_the_others_are_out(
+    world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph], ends: bool
+) -> None:
+    """It answers the first one's four attempts with 503, or one channel's without end."""
+    first, second = two
+    down = PerAccount(lambda name: _Down() if not ends and name == "youtube:gearlab" else business.youtube)
+    if ends:
+        world.fault(SESSION, status=503, times=4)
+    world.move_to(after(2))
+    result = graph_of(business, youtube=down).publish("youtube")
+    assert told(result, "posts") == (2 if ends else 1)
+    published = [p.piece_id for p in rows(business.ledger, Publication)]
+    if ends:
+        assert sorted(published) == sorted(two)
+        assert rows(business.ledger, Alert) == []
+    else:
+        assert published == [second]
+        assert told(result, "held") == {first: "tried again: YouTube is out of order (503)."}
+        (alert,) = rows(business.ledger, Alert)
+        assert alert.message.endswith("YouTube is out of order (503).")
+        assert due(business) == [first]  # the sensor's next half hour
+    assert len(world.witness("posts")) == len(published)
+
+
+class _Down:
+    """A client of a vendor that is out of order."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise VendorUnavailable("YouTube is out of order (503).", vendor="youtube", retry_after=0.01)
+
+
+def test_a_network_that_is_down_keeps_no_linked_and_approved_post_back(
+    world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph]
+) -> None:
+    first, second = two
+    with business.ledger.begin() as session:
+        for account in session.scalars(select(Account)):
+            account.approval = "required"
+        session.get_one(Piece, second).status = "superseded"
+    world.move_to(after(2))
+    graph = graph_of(business)
+    graph.publish("youtube")
+    approve([first], by="the owner", ledger=business.ledger)
+    with business.ledger.begin() as session:
+        session.get_one(Piece, second).status = "planned"
+        session.get_one(Piece, second).slot_at = after(200)
+    world.fault("* /impact/*", status=503, headers={"retry-after": "0.01"}, times=1000)
+
+    result = graph.publish("youtube")
+    assert told(result, "posts") == 1
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [first]
+    assert "youtube:2: posts are held up" in {alert.subject for alert in rows(business.ledger, Alert)}
+    world.clear_faults()
+    graph.publish("youtube")
+    assert {request.piece_id for request in rows(business.ledger, ApprovalRequest)} == set(two)
+
+
 def test_one_refused_post_does_not_stop_the_others_and_is_not_sent_again(
-    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[..., Graph]
 ) -> None:
     first = add_video(business, write_video(tmp_path / "one.mp4"))
     second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
@@ -642,7 +758,7 @@ def test_what_became_of_a_retired_post_does_not_keep_its_successor_open(
 
 
 def test_one_post_that_changed_after_it_may_have_happened_is_held(
-    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+    world: RunningWorld, business: Business, tmp_path: Path, graph_of: Callable[..., Graph]
 ) -> None:
     first = add_video(business, write_video(tmp_path / "one.mp4"))
     second = add_video(business, write_video(tmp_path / "two.mp4", seed=1), piece_id="pc_2", slot_at=after(1))
@@ -708,7 +824,7 @@ def test_a_price_that_is_none_any_more_is_not_posted(
 
 
 def test_the_step_counts_what_it_does_not_post(
-    business: Business, tmp_path: Path, graph_of: Callable[[Business], Graph]
+    business: Business, tmp_path: Path, graph_of: Callable[..., Graph]
 ) -> None:
     video = add_video(business, write_video(tmp_path / "short.mp4"))
     say(business, video, **CITING["as a price"])

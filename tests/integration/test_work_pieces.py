@@ -100,6 +100,32 @@ def test_a_piece_whose_earlier_part_is_missing_is_held_and_the_others_go_on(plan
     assert reason("pc_0") == "scripts: needs a person: Nobody can say."
 
 
+def test_a_step_that_goes_on_without_what_fails_tries_the_first_patiently_and_the_others_once(planned: Ledger) -> None:
+    tried: Counter[str] = Counter()
+
+    def verb(piece_id: str) -> None:
+        tried[piece_id] += 1
+        if piece_id in ("pc_1", "pc_3"):
+            raise VendorUnavailable("It is out of order.", vendor="youtube")
+        if piece_id == "pc_2":
+            raise FileNotFoundError("its file is gone")
+
+    hasty = Patience(wait=lambda seconds: None)
+    holding = (VendorUnavailable, OSError)
+    pieces = pieces_of(DAY, ledger=planned)
+    done = work_pieces("publications", pieces, verb, ledger=planned, at_once=1, patience=hasty, holding=holding)
+    assert done.made == ["pc_0", "pc_4", "pc_5"]
+    assert done.held == {
+        "pc_1": "tried again: It is out of order.",
+        "pc_2": "needs a person: its file is gone",
+        "pc_3": "tried again: It is out of order.",
+    }
+    assert set(done.errors) == set(done.held)
+    assert (tried["pc_1"], tried["pc_2"], tried["pc_3"]) == (hasty.attempts, 1, 1)
+    with planned.begin() as session:
+        assert session.get_one(Piece, "pc_2").reason == "publications: needs a person: its file is gone"
+
+
 def test_what_a_cap_refused_is_tried_once_more_when_the_others_have_ended(planned: Ledger) -> None:
     """Four at once reserve their bounds together; what the first two give back pays for the third, in their order."""
     tried: Counter[str] = Counter()
