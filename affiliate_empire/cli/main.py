@@ -238,12 +238,17 @@ def pause(
 
 
 @app.command()
-def resume(scope: Annotated[str, typer.Argument(help="A paused scope.")]) -> None:
-    """Lift a pause."""
+def resume(
+    scope: Annotated[str, typer.Argument(help="A paused scope.")],
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="Its platform, which restricted the account, lets it post again.")
+    ] = False,
+) -> None:
+    """Lift a pause; that of an account which its platform restricted only with --restricted."""
     from affiliate_empire.effects.switches import pauses_in_words, resume_scope
 
     ledger = open_ledger(Settings())
-    resume_scope(scope, ledger=ledger)
+    resume_scope(scope, ledger=ledger, restricted=restricted)
     out.print(f"Resumed {scope}.")
     for sentence in pauses_in_words(ledger=ledger):
         out.print(f"Still {sentence[0].lower()}{sentence[1:]}", markup=False, soft_wrap=True)

@@ -35,22 +35,39 @@ def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
         session.execute(new.on_conflict_do_update(index_elements=[Pause.scope], set_={"reason": reason, "cause": None}))
 
 
-def resume_scope(scope: str, *, ledger: Ledger) -> None:
-    """Switch a scope on again; an account that its platform had restricted is active again, by its owner's word.
+def resume_scope(scope: str, *, ledger: Ledger, restricted: bool = False) -> None:
+    """Switch a scope on again.
+
+    Args:
+        scope: as ``pause_scope`` takes it.
+        ledger: where the pauses are.
+        restricted: its owner's word that the platform, which had restricted the account, lets it post again. It may
+            not be meant by who lifts a pause of his own, and what is posted then may cost him the account.
 
     Raises:
-        BadInput: it is neither paused nor restricted.
+        BadInput: it is neither paused nor restricted; or it is restricted and nobody said that this is over.
     """
     kind, _, name = scope.partition(":")
     with ledger.begin() as session:
-        lifted = session.scalars(delete(Pause).where(Pause.scope == scope).returning(Pause.scope)).all()
-        restricted = session.get(Account, name) if kind == "account" else None
-        if restricted is not None and restricted.status != "active":
-            restricted.status = "active"
-        elif not lifted:
+        reason = session.scalars(delete(Pause).where(Pause.scope == scope).returning(Pause.reason)).one_or_none()
+        account = session.get(Account, name) if kind == "account" else None
+        if account is not None and account.status != "active":
+            if not restricted:
+                said = f" ({reason})" if reason else ""
+                raise BadInput(
+                    f"{name} is {account.status} by its platform{said}: look into the platform's app, and when it may "
+                    f"post again, say so with `{_lifting(scope, restricted=True)}`."
+                )
+            account.status = "active"
+        elif reason is None:
             paused = ", ".join(session.scalars(select(Pause.scope).order_by(Pause.scope))) or "nothing"
             hint = "" if kind in ("all", "vendor", "account") else f" Say account:{scope} or vendor:{scope}?"
             raise BadInput(f"{scope!r} is not paused; paused now: {paused}.{hint}")
+
+
+def _lifting(scope: str, *, restricted: bool) -> str:
+    """The command that lifts a pause; a restriction is lifted by its name only."""
+    return f"empire resume {scope} --restricted" if restricted else f"empire resume {scope}"
 
 
 def check(session: Session, vendor: str, account_id: str | None) -> None:
@@ -63,16 +80,18 @@ def check(session: Session, vendor: str, account_id: str | None) -> None:
     scopes = ["all", f"vendor:{vendor}"]
     if account_id is not None:
         scopes.append(f"account:{account_id}")
+    account = None if account_id is None else session.get(Account, account_id)
+    restricted = account is not None and account.status != "active"
     pause = session.scalars(select(Pause).where(Pause.scope.in_(scopes)).order_by(Pause.scope)).first()
     if pause is not None:
-        refusal = AccountPaused if pause.scope.startswith(_ACCOUNT) else Paused
-        raise refusal(
-            f"{pause.scope} is paused ({pause.reason}): lift it with `empire resume {pause.scope}`.", scope=pause.scope
-        )
-    account = None if account_id is None else session.get(Account, account_id)
-    if account is not None and account.status != "active":
+        of_account = pause.scope.startswith(_ACCOUNT)
+        lifting = _lifting(pause.scope, restricted=of_account and restricted)
+        refusal = AccountPaused if of_account else Paused
+        raise refusal(f"{pause.scope} is paused ({pause.reason}): lift it with `{lifting}`.", scope=pause.scope)
+    if account is not None and restricted:
         scope = f"{_ACCOUNT}{account_id}"
-        raise AccountPaused(f"{account_id} is {account.status}: lift it with `empire resume {scope}`.", scope=scope)
+        lifting = _lifting(scope, restricted=True)
+        raise AccountPaused(f"{account_id} is {account.status}: lift it with `{lifting}`.", scope=scope)
 
 
 def held_accounts(session: Session) -> dict[str, str]:
@@ -94,7 +113,12 @@ def paused_scopes(*, ledger: Ledger) -> dict[str, str]:
 
 def pauses_in_words(*, ledger: Ledger) -> list[str]:
     """Every pause in force as a sentence with its remedy: what is shown wherever something may stand still for it."""
+    with ledger.begin() as session:
+        restricted = {
+            f"{_ACCOUNT}{account_id}"
+            for account_id in session.scalars(select(Account.account_id).where(Account.status != "active"))
+        }
     return [
-        f"Paused: {scope} ({reason}). Lift it with: empire resume {scope}"
+        f"Paused: {scope} ({reason}). Lift it with: {_lifting(scope, restricted=scope in restricted)}"
         for scope, reason in paused_scopes(ledger=ledger).items()
     ]

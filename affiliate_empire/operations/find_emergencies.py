@@ -70,8 +70,8 @@ def _restrictions(ledger: Ledger, now: datetime, calendar: BusinessCalendar) -> 
                     f"{account_id} is restricted by its platform: {still_open or 'none'} of its posts of {today} were "
                     "still open; those more than an hour ahead are superseded, and other active accounts of the "
                     "platform, if there are any, get new ones in the slots that are left. Look into "
-                    f"the platform's app, and run `empire resume account:{account_id}` when it may post again: it is "
-                    "then part of the next day's plan.",
+                    f"the platform's app, and run `empire resume account:{account_id} --restricted` when it may post "
+                    "again: it is then part of the next day's plan.",
                     account_id,
                 )
             )

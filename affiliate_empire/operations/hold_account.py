@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import and_, func
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.ledger import Ledger
@@ -27,8 +27,9 @@ def hold_account(
 ) -> None:
     """Pause an account with the platform's reason, and tell the owner once.
 
-    A restricted account is marked as such, so that nothing is planned for it. ``empire resume account:…`` takes both
-    back (``effects.switches``); where access was rejected, so does connecting the account again.
+    A restricted account is marked as such, which is news also of one that is paused: the reason of its pause then says
+    both. ``empire resume account:… --restricted`` takes both back (``effects.switches``); where access was rejected,
+    ``empire resume`` or connecting the account again does.
 
     Args:
         account_id: ``youtube:gearlab``.
@@ -46,14 +47,21 @@ def hold_account(
             set_={"reason": reason, "cause": cause},
             where=and_(Pause.cause == ACCESS, pause.excluded.cause.is_(None)),
         )
-        is_news = session.scalars(weightier.returning(Pause.scope)).all()
-        account = session.get_one(Account, account_id)
-        if isinstance(refusal, AccountRestricted):
+        is_news = bool(session.scalars(weightier.returning(Pause.scope)).all())
+        account = session.scalars(select(Account).where(Account.account_id == account_id).with_for_update()).one()
+        if isinstance(refusal, AccountRestricted) and account.status != "restricted":
             account.status = "restricted"
+            if not is_news:  # its owner's pause, or a route's, stands: it must not look as if it were all
+                held = session.get_one(Pause, scope)
+                held.reason = f"{held.reason.rstrip('.')}; {reason}"
+                is_news = True
         others = " or ".join(ROUTES[ROUTES.index(account.route) + 1 :]) if account.platform == "tiktok" else ""
     then = "when that is done, lift it"
     if isinstance(refusal, RouteClosed) and others:
         then = f"or choose its route with `empire accounts route {account_id}` and {others}; then lift the pause"
+    lifting = (
+        f"empire resume {scope} --restricted" if isinstance(refusal, AccountRestricted) else f"empire resume {scope}"
+    )
     if is_news:
         raise_alert(
             "account held",
@@ -61,7 +69,7 @@ def hold_account(
             at,
             severity="high",
             subject=f"{account_id}: {_what(refusal)}",
-            message=f"{account_id} is paused ({reason}): {then} with `empire resume {scope}`.",
+            message=f"{account_id} is paused ({reason}): {then} with `{lifting}`.",
             at=at,
             ledger=ledger,
         )

@@ -19,9 +19,9 @@ from sqlalchemy import select, text
 
 from affiliate_empire.effects import Caps, EffectInProgress, Effects, Paused, State, WindowClosed
 from affiliate_empire.effects.report import imbalances, open_effects
-from affiliate_empire.effects.switches import pause_scope, paused_scopes, resume_scope
+from affiliate_empire.effects.switches import pause_scope, paused_scopes, pauses_in_words, resume_scope
 from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
-from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.kernel.files import OutOfSpace
 from affiliate_empire.lake import Lake
 from affiliate_empire.ledger import Ledger
@@ -43,6 +43,7 @@ from affiliate_empire.media.store import MediaStore
 from affiliate_empire.operations.approvals import approve
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.operations.find_due_posts import find_due_posts
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.make_script import make_script
 from affiliate_empire.operations.make_stills import make_stills
 from affiliate_empire.operations.make_voiceover import make_voiceover
@@ -545,13 +546,39 @@ def test_an_account_that_is_restricted(
     assert {piece.account_id for piece in rows(business.ledger, Piece)} == {account, "blog:gearlab"}
 
     world.put_account("youtube", standing="ok")
-    resume_scope(f"account:{account}", ledger=business.ledger)
+    with pytest.raises(BadInput, match=f"restricted by its platform .* with `empire resume account:{account} --rest"):
+        resume_scope(f"account:{account}", ledger=business.ledger)
+    assert due(business) == []
+    resume_scope(f"account:{account}", ledger=business.ledger, restricted=True)
     assert {a.status for a in rows(business.ledger, Account)} == {"active"}
     assert due(business) == videos
     assert told(graph.publish("youtube"), "held") is None
     assert len(world.witness("posts")) == 3
     with pytest.raises(Exception, match="is not paused"):
         resume_scope(f"account:{account}", ledger=business.ledger)
+
+
+def test_a_strike_while_its_owner_has_paused_the_account_is_told_and_outlives_his_pause(business: Business) -> None:
+    account = "youtube:gearlab"
+    pause_scope(f"account:{account}", "a holiday", ledger=business.ledger)
+    strike = AccountRestricted("YouTube has suspended the channel.", vendor="youtube")
+    for _ in range(2):
+        hold_account(account, strike, ledger=business.ledger, at=SLOT)
+    (alert,) = rows(business.ledger, Alert)
+    assert alert.subject == f"{account}: restricted"
+    assert f"`empire resume account:{account} --restricted`" in alert.message
+    both = "a holiday; YouTube has suspended the channel"
+    assert paused_scopes(ledger=business.ledger) == {f"account:{account}": both}
+    (said,) = pauses_in_words(ledger=business.ledger)
+    assert said == f"Paused: account:{account} ({both}). Lift it with: empire resume account:{account} --restricted"
+
+    with pytest.raises(BadInput, match="a holiday; YouTube has suspended the channel") as refused:
+        resume_scope(f"account:{account}", ledger=business.ledger)
+    assert is_one_sentence(refused.value)
+    assert list(paused_scopes(ledger=business.ledger)) == [f"account:{account}"]
+    resume_scope(f"account:{account}", ledger=business.ledger, restricted=True)
+    assert paused_scopes(ledger=business.ledger) == {}
+    assert {each.status for each in rows(business.ledger, Account)} == {"active"}
 
 
 @pytest.mark.parametrize("platform", ["tiktok", "instagram"])

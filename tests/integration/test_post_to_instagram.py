@@ -411,7 +411,7 @@ def test_a_restricted_account_posts_nothing_until_its_owner_says_so(
     world.put_account("instagram", USER, standing="ok")
     with pytest.raises(Paused):
         business.publish(reel)
-    resume_scope("account:instagram:gearlab", ledger=business.ledger)
+    resume_scope("account:instagram:gearlab", ledger=business.ledger, restricted=True)
     published_once(world, business, business.publish(reel))
 
 
