@@ -59,9 +59,9 @@ def hold_account(
     then = "when that is done, lift it"
     if isinstance(refusal, RouteClosed) and others:
         then = f"or choose its route with `empire accounts route {account_id}` and {others}; then lift the pause"
-    lifting = (
-        f"empire resume {scope} --restricted" if isinstance(refusal, AccountRestricted) else f"empire resume {scope}"
-    )
+    lifting = f"empire resume {scope}"
+    if isinstance(refusal, AccountRestricted):
+        lifting += " --restricted"
     if is_news:
         raise_alert(
             "account held",

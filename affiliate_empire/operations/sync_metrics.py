@@ -26,7 +26,14 @@ from affiliate_empire.planning.timetable import RESTATED_DAYS
 from affiliate_empire.policy import Policy
 from affiliate_empire.vendors.accounts import PerAccount
 from affiliate_empire.vendors.counts import PostCounts, PostState
-from affiliate_empire.vendors.errors import CredentialsRejected, GrantEnded, RouteClosed, VendorError, VendorRefused
+from affiliate_empire.vendors.errors import (
+    AccountRestricted,
+    CredentialsRejected,
+    GrantEnded,
+    RouteClosed,
+    VendorError,
+    VendorRefused,
+)
 from affiliate_empire.vendors.youtube_analytics import YouTubeAnalyticsClient
 
 _STANDING = ("public", "processing")
@@ -62,7 +69,7 @@ def sync_metrics(
 
     A post that its platform took down, rejected or no longer knows raises an alert, once. An account that cannot
     be read is a problem of its own and leaves the others their snapshots; one without publications is never asked. One
-    whose access is rejected is held until it is connected again.
+    whose access is rejected is held until it is connected again, one that is restricted until its owner's word.
 
     Args:
         readers: by platform; a platform without one has no counters.
@@ -207,11 +214,11 @@ def tell_of_fallen(publication: Publication, what: str, now: datetime, ledger: L
 def _unread(source: str, account_id: str, error: EmpireError, now: datetime, ledger: Ledger) -> str:
     """An account that could not be read; what will not mend by itself is an alert, once a day.
 
-    One whose access was rejected could not post either: it is held, which is told once. A scope that only reading needs
-    holds up no posts.
+    One whose access was rejected, or that its platform restricts, could not post either: it is held, which is told
+    once. A scope that only reading needs holds up no posts.
     """
     problem = f"{source} was not read: {error}"
-    if isinstance(error, GrantEnded) or (
+    if isinstance(error, AccountRestricted | GrantEnded) or (
         source == account_id and isinstance(error, CredentialsRejected) and not isinstance(error, RouteClosed)
     ):
         hold_account(account_id, error, ledger=ledger, at=now)

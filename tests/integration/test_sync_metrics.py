@@ -214,6 +214,23 @@ def test_an_account_whose_grant_ended_is_held_once_and_the_others_are_read(
     assert (pause.scope, pause.cause) == ("account:instagram:gearlab", ACCESS)  # which connecting again lifts
 
 
+def test_an_account_that_is_suspended_is_held_once_and_the_others_are_read(
+    world: RunningWorld, business: Business, tmp_path: Path
+) -> None:
+    publish_both(world, business, tmp_path)
+    reason = "authenticatedUserAccountSuspended"
+    body = {"error": {"code": 403, "message": "Suspended.", "errors": [{"reason": reason, "message": "Suspended."}]}}
+    world.fault("GET /youtube/*", status=403, body=body, times=99)
+    for hours in (3, 30):
+        world.move_to(SLOT + timedelta(hours=hours))
+        assert read(business).snapshots == 1
+
+    assert [alert.subject for alert in rows(business.ledger, Alert)] == ["youtube:gearlab: restricted"]
+    assert [(pause.scope, pause.cause) for pause in rows(business.ledger, Pause)] == [("account:youtube:gearlab", None)]
+    restricted = [each.account_id for each in rows(business.ledger, Account) if each.status == "restricted"]
+    assert restricted == ["youtube:gearlab"]
+
+
 def test_a_scope_that_only_reading_needs_holds_up_no_posts(
     world: RunningWorld, business: Business, tmp_path: Path
 ) -> None:
