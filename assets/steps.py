@@ -108,6 +108,9 @@ def outcome(done: Iterable[PiecesWorked], *, ledger: Ledger) -> dict[str, Any]:
     works = list(done)
     quarantined = _quarantined(works)
     missed = [piece for work in works for piece in work.missed]
+    why_missed = dict.fromkeys(
+        str(work.errors[piece]) for work in works for piece in work.missed if piece in work.errors
+    )
     held = _held(works)
     paused = pauses_in_words(ledger=ledger)
     return {
@@ -115,6 +118,7 @@ def outcome(done: Iterable[PiecesWorked], *, ledger: Ledger) -> dict[str, Any]:
         **({"quarantine_reasons": dg.MetadataValue.json(quarantined)} if quarantined else {}),
         "missed": len(missed),
         **({"missed_pieces": dg.MetadataValue.json(missed)} if missed else {}),
+        **({"why_missed": listing(why_missed)} if why_missed else {}),
         **({"held": dg.MetadataValue.json(held)} if held else {}),
         **({"paused": listing(paused)} if paused else {}),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from affiliate_empire.content.script import Script
-from affiliate_empire.effects import EffectParked, EffectRefused, Effects, Receipt, State, Unconfirmed
+from affiliate_empire.effects import EffectParked, EffectRefused, Effects, Receipt, State, Unconfirmed, WindowClosed
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.kernel.ids import fingerprint
 from affiliate_empire.ledger import Ledger
@@ -172,6 +172,7 @@ def pay(
 
     Raises:
         PieceRejected: the vendor refuses this content, or its replies were lost twice: the piece cannot be made.
+        WindowClosed: its day is over, and it was not paid for before.
         EffectError, VendorError: nothing about this piece; the whole step waits (``affiliate_empire.effects``).
     """
     piece = brief.piece
@@ -188,6 +189,7 @@ def pay(
             account_id=piece.account_id,
             niche=piece.niche,
             price_version=policy.price_version,
+            deadline_at=too_late_for(piece, effects),
         )
     except VendorRefused as error:
         if error.cost_micros or error.code in _OF_CONTENT:
@@ -195,12 +197,22 @@ def pay(
         raise
     except EffectRefused as error:
         raise PieceRejected(str(error)) from error
+    except WindowClosed as error:
+        raise WindowClosed(
+            f"Nothing more is paid for {piece.piece_id}: the posting window of {piece.day} has closed, and it could "
+            "never go out."
+        ) from error
     except Unconfirmed:
         raise
     except EffectParked as error:
         if _is_open(effects.ledger, f"{piece.piece_id}:{step}"):
             raise  # a restored ledger: the owner says whether it happened, then the piece goes on
         raise PieceRejected(str(error)) from error
+
+
+def too_late_for(piece: Piece, effects: Effects) -> datetime:
+    """When nothing more is paid for a piece: at the close of its day's posting window, as it can never go out then."""
+    return effects.caps.calendar.posting_window(piece.day)[1]
 
 
 def _is_open(ledger: Ledger, step_key: str) -> bool:

@@ -72,6 +72,8 @@ class Purse:
             # One look at what is reserved and what it is for: another piece may just be getting its change back.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             day = session.get_one(Piece, piece_id).day
+            if self.clock.now() >= self.caps.calendar.posting_window(day)[1]:
+                return  # no money would help: what was paid for is there, and nothing more is (``artifacts.pay``)
             for piece, need, refusal in self._in_turn(session, day):
                 if piece.piece_id == piece_id:
                     if refusal is not None and not need.done >= set(steps):

@@ -38,6 +38,7 @@ from affiliate_empire.operations.artifacts import (
     load_script,
     reusable,
     save_artifact,
+    too_late_for,
 )
 from affiliate_empire.operations.errors import PieceRejected
 from affiliate_empire.policy import Policy
@@ -194,6 +195,7 @@ def _begun_once(
             account_id=piece.account_id,
             niche=piece.niche,
             price_version=policy.price_version,
+            deadline_at=too_late_for(piece, effects),
         )
         filming = _Filming(client, model, scene, seconds, resolution, media, patience)
         receipt = effects.perform(intent, filming)

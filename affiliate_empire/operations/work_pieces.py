@@ -37,7 +37,8 @@ class PiecesWorked:
 
     ``missed`` are pieces that are too late for their day: nothing is wrong with them, and nothing is made up for.
     ``held`` maps a piece that waits for its account, its owner, a part or money to the remedy and the reason: the next
-    run works it again. ``short`` are those of them that a cap refused; ``errors`` says what held each.
+    run works it again. ``short`` are those of them that a cap refused; ``errors`` says what held each,
+    or that its day is over.
     """
 
     step: str
@@ -196,6 +197,8 @@ class _Book:
             _quarantine(piece_id, f"{step}: {error}", self.ledger)
         elif isinstance(error, WindowClosed):
             worked.missed.append(piece_id)
+            worked.errors[piece_id] = error
+            self._say(piece_id, error)
         elif isinstance(error, self.holding):
             worked.held[piece_id] = in_words(error)
             worked.errors[piece_id] = error

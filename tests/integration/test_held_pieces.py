@@ -15,7 +15,7 @@ from sqlalchemy import select
 from affiliate_empire.effects import Caps, Effects
 from affiliate_empire.effects.resolve import Finding, resolve_effect
 from affiliate_empire.effects.switches import pause_scope, resume_scope
-from affiliate_empire.kernel.clock import FixedClock
+from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Artifact, Budget, Effect, Piece
 from affiliate_empire.media.store import MediaStore
@@ -65,10 +65,10 @@ class Day:
                 expected_profit_micros=(number + 1) * 1_000_000,
             )
 
-    def make(self, cap_micros: int) -> dg.ExecuteInProcessResult:
+    def make(self, cap_micros: int, now: datetime = NOW) -> dg.ExecuteInProcessResult:
         caps = Caps(day_micros=cap_micros, month_micros=10**9, run_micros=10**9)
         inside = {"ledger": self.ledger, "media": self.media, "policy": POLICY, "settings": SETTINGS}
-        effects = Effects(self.ledger, FixedClock(NOW), caps=caps)
+        effects = Effects(self.ledger, FixedClock(now), caps=caps)
         with dg.DagsterInstance.ephemeral(tempdir=str(self.folder)) as instance:
             return dg.materialize(
                 MAKING,
@@ -195,3 +195,26 @@ def test_a_pause_of_more_than_an_account_stops_the_step(day: Day, scope: str) ->
     assert scope in str(failure_of(result))
     with day.ledger.begin() as session:
         assert list(session.scalars(select(Artifact))) == []
+
+
+def test_what_is_left_of_a_day_that_is_over_costs_nothing_and_what_was_made_is_returned(day: Day) -> None:
+    with day.ledger.begin() as session:
+        for name in PIECES[:2]:
+            session.get_one(Piece, name).status = "superseded"
+    assert day.make(BOUND + 1).success
+    assert day.videos() == {"pc_best"}
+    charged = day.world.witness("charges")
+    with day.ledger.begin() as session:  # killed before the artifact of what was paid for was kept
+        session.delete(session.get_one(Artifact, ("pc_best", "voiceover", "")))
+
+    result = day.make(10**9, now=BusinessCalendar().posting_window(DAY)[1])
+    assert result.success
+    assert day.world.witness("charges") == charged
+    assert day.videos() == {"pc_best"}
+    with day.ledger.begin() as session:
+        assert session.get(Artifact, ("pc_best", "voiceover", "")) is not None
+    (metadata,) = [each.metadata for each in result.asset_materializations_for_node("scripts")]
+    assert (metadata["pieces"].value, metadata["missed"].value) == (1, 1)
+    why = "Nothing more is paid for pc_good: the posting window of 2026-11-20 has closed, and it could never go out."
+    assert why in str(metadata["why_missed"].value)
+    assert day.pieces()["pc_good"].reason == f"scripts: rejected: {why}"
