@@ -23,7 +23,6 @@ def forecast(
     from affiliate_empire.kernel.clock import SystemClock
     from affiliate_empire.operations.forecast_day import confirm_forecast, forecast_day, why_not_confirmed
     from affiliate_empire.operations.list_accounts import connected_platforms
-    from affiliate_empire.policy import load_policy
 
     settings = Settings()
     ledger = open_ledger(settings)
@@ -31,7 +30,7 @@ def forecast(
         found = forecast_day(
             read_day(day) or settings.calendar.day_of(business_clock(settings).now()),
             ledger=ledger,
-            policy=load_policy(),
+            policy=settings.policy,
             slate=settings.slate,
             caps=settings.caps,
             clips=settings.clips_per_video,

@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account, Alert, Pause
-from affiliate_empire.operations.hold_account import ACCESS
+from affiliate_empire.ledger.tables import Account
+from affiliate_empire.operations.keep_credentials import revive
 from affiliate_empire.operations.prepare_ledger import DEFAULT_ACCOUNTS, prepare_ledger
 from affiliate_empire.vault import Grants, Vault
 from affiliate_empire.vendors.errors import CredentialsRejected, VendorError
@@ -113,7 +113,7 @@ def connect_account(
         raise
     if is_new:
         _remove_placeholder(platform, grants, ledger)
-    return Connected(found, profile, is_new, _revive(found, ledger, clock.now()), drafts_only)
+    return Connected(found, profile, is_new, revive(found, ledger=ledger, at=clock.now()), drafts_only)
 
 
 def _code(answer: Mapping[str, str], sign_in: SignIn, authorization: Authorization, platform: str) -> str:
@@ -256,15 +256,3 @@ def _remove_placeholder(platform: str, grants: Grants, ledger: Ledger) -> None:
                 session.execute(unused)
         except IntegrityError:
             continue  # pieces were planned for it: it stays, as their account
-
-
-def _revive(account_id: str, ledger: Ledger, now: datetime) -> bool:
-    """End what the end of the former grant had brought about: its alerts, and the pause; whether there was any."""
-    ended = ("access was refused", "access was not extended", "access rejected", "due for renewal")
-    subjects = [f"{account_id}: {what}" for what in ended]
-    with ledger.begin() as session:
-        open_alerts = update(Alert).where(Alert.subject.in_(subjects), Alert.resolved_at.is_(None))
-        resolved = session.scalars(open_alerts.values(resolved_at=now).returning(Alert.alert_id)).all()
-        pause = delete(Pause).where(Pause.scope == f"account:{account_id}", Pause.cause == ACCESS)
-        lifted = session.scalars(pause.returning(Pause.scope)).all()
-    return bool(resolved or lifted)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import delete, update
+
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account
+from affiliate_empire.ledger.tables import Account, Alert, Pause
 from affiliate_empire.operations.alerts import raise_alert
+from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.policy import Policy
 from affiliate_empire.vault import Vault
 from affiliate_empire.vault.keys import add_key, drop_keys, open_master_keys
@@ -22,6 +25,8 @@ def set_grant(account_id: str, token: str, *, user_id: str | None, vault: Vault,
     """Keep the token that an account's owner was granted elsewhere.
 
     It is YouTube's or TikTok's refresh token, or Instagram's access token with the id of its user.
+
+    What the end of the former grant had brought about ends with it, as when the account is connected again.
 
     Raises:
         BadInput: there is no such account, or something is missing.
@@ -37,6 +42,19 @@ def set_grant(account_id: str, token: str, *, user_id: str | None, vault: Vault,
         raise BadInput("Say --user-id for Instagram, and for no other platform.")
     secret = {_TOKEN[platform]: token, "connected_at": clock.now().isoformat()}
     vault.save(account_id, secret | ({"user_id": user_id} if user_id else {}))
+    revive(account_id, ledger=ledger, at=clock.now())
+
+
+def revive(account_id: str, *, ledger: Ledger, at: datetime) -> bool:
+    """End what the end of the former grant had brought about: its alerts, and the pause; whether there was any."""
+    ended = ("access was refused", "access was not extended", "access rejected", "due for renewal")
+    subjects = [f"{account_id}: {what}" for what in ended]
+    with ledger.begin() as session:
+        open_alerts = update(Alert).where(Alert.subject.in_(subjects), Alert.resolved_at.is_(None))
+        resolved = session.scalars(open_alerts.values(resolved_at=at).returning(Alert.alert_id)).all()
+        pause = delete(Pause).where(Pause.scope == f"account:{account_id}", Pause.cause == ACCESS)
+        lifted = session.scalars(pause.returning(Pause.scope)).all()
+    return bool(resolved or lifted)
 
 
 def rotate_master_key(*, vault: Vault, home: Path, setting: str | None, retire: bool) -> int:

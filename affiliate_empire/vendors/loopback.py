@@ -15,6 +15,7 @@ from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.vendors.oauth import NotConsented
 
 _PATH = "/callback"
+_LAST_PORT = 65535
 _SLOW = 5.0  # seconds that one browser connection may be silent: browsers open some that they never use
 _PAGE = b"<!doctype html><meta charset=utf-8><title>Sign-in</title><p>Back to the terminal: it says what came of this."
 
@@ -27,10 +28,12 @@ class Loopback:
         port: 0 takes a free one.
 
     Raises:
-        BadInput: the port is taken.
+        BadInput: the port is taken, or there is none by that number.
     """
 
     def __init__(self, host: str, port: int = 0) -> None:
+        if not 0 <= port <= _LAST_PORT:
+            raise BadInput(f"There is no port {port}: choose a --port up to {_LAST_PORT}, or 0 for a free one.")
         try:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except OSError:

@@ -196,6 +196,13 @@ def test_a_port_that_is_taken_is_said(world: RunningWorld, ledger: Ledger, grant
     refused(BadInput, f"Port {world.port} is taken", world, ledger, grants, "youtube", port=world.port)
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_there_is_not_is_said(world: RunningWorld, ledger: Ledger, grants: Grants, port: int) -> None:
+    refused(
+        BadInput, f"There is no port {port}: choose a --port up to 65535", world, ledger, grants, "youtube", port=port
+    )
+
+
 @pytest.mark.parametrize(
     ("platform", "match", "fault", "error", "said"),
     [

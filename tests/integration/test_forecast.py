@@ -184,3 +184,8 @@ def test_the_command_shows_the_forecast_and_keeps_the_word(
     }
     assert "Confirmed: " in said("--confirm")
     assert json.loads(said("--json"))["confirmed"] is True
+
+    monkeypatch.setenv("EMPIRE_SLATE_BLOG", "5")
+    assert json.loads(said("--json"))["pieces"] == {"post": 5}
+    monkeypatch.setenv("EMPIRE_LIMIT_BLOG", "2")  # the owner's rule is stricter than the platform's
+    assert json.loads(said("--json"))["pieces"] == {"post": 2}

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from affiliate_empire.effects.switches import pause_scope, paused_scopes
 from affiliate_empire.kernel.clock import FixedClock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Credential
+from affiliate_empire.operations.hold_account import hold_account
 from affiliate_empire.operations.keep_credentials import remind_of_rotation, rotate_master_key, set_grant
 from affiliate_empire.policy import load_policy
 from affiliate_empire.vault import Grants, RotatingTokens, Vault, open_master_keys
@@ -213,6 +215,27 @@ def test_a_grant_that_ended_is_told_once_and_another_one_takes_its_place(ledger:
     set_grant("youtube:gearlab", "new", user_id=None, vault=vault, ledger=ledger, clock=clock)
     grants.end("youtube:gearlab", used, dead)  # late news of the old one
     assert grants.of("youtube:gearlab")["refresh_token"] == "new"
+
+
+def test_a_token_put_in_its_place_ends_what_the_end_of_the_former_one_brought_about(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    vault, clock, policy, name = open_vault(ledger, tmp_path), FixedClock(START), load_policy(), "youtube:gearlab"
+    set_grant(name, "old", user_id=None, vault=vault, ledger=ledger, clock=clock)
+    grants = Grants(vault, given=lambda platform: None, clock=clock)
+    clock.at = START + timedelta(days=100)
+    remind_of_rotation(vault=vault, ledger=ledger, clock=clock, policy=policy)
+    dead = GrantEnded("Google refused.", vendor="youtube", code="invalid_grant")
+    grants.end(name, grants.of(name), dead)
+    hold_account(name, dead, ledger=ledger, at=clock.now())
+    pause_scope("account:youtube:second", "a holiday", ledger=ledger)
+    told = {"access was refused", "access rejected", "due for renewal"}
+    assert {alert.subject.removeprefix(f"{name}: ") for alert in alerts(ledger)} == told
+
+    for account in (name, "youtube:second"):
+        set_grant(account, "new", user_id=None, vault=vault, ledger=ledger, clock=clock)
+    assert {alert.resolved_at for alert in alerts(ledger)} == {clock.at}
+    assert paused_scopes(ledger=ledger) == {"account:youtube:second": "a holiday"}  # its owner's, and he lifts it
 
 
 # ---------------------------------------------------------------- reminders
