@@ -68,6 +68,12 @@ def connect(
     what = "new" if done.is_new else "connected again" if done.revived else "connected"
     whose = f"{done.profile.name} (@{done.profile.handle})"
     out.print(f"{done.account_id} is {what}: {whose}.", markup=False, highlight=False, soft_wrap=True)
+    if done.known_niches:
+        out.print(
+            f"No product is of its niche yet, so nothing is planned for it; the products' niches are "
+            f"{', '.join(done.known_niches)}: to choose one of them, connect it again with --niche.",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if done.drafts_only:
         out.print(
             "Posting (video.publish) was not allowed, so its posts go out as drafts that you finish in the app: its "

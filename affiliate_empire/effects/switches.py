@@ -30,6 +30,9 @@ def pause_scope(scope: str, reason: str, *, ledger: Ledger) -> None:
         if kind == "account" and session.get(Account, name) is None:
             known = ", ".join(session.scalars(select(Account.account_id).order_by(Account.account_id))) or "none yet"
             raise BadInput(f"There is no account {name!r}; the accounts are: {known}.")
+        held = session.get(Pause, scope)
+        if held is not None and kind == "account" and session.get_one(Account, name).status != "active":
+            reason = reason if reason in held.reason else f"{held.reason}; {reason}"  # the restriction stays in sight
         # The owner acts by the wall's clock, not by the world's.
         new = insert(Pause).values(scope=scope, reason=reason, paused_at=func.now())
         session.execute(new.on_conflict_do_update(index_elements=[Pause.scope], set_={"reason": reason, "cause": None}))

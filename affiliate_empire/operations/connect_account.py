@@ -19,10 +19,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from affiliate_empire.catalog.niches import UNCATEGORISED, niche_of
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput
 from affiliate_empire.ledger import Ledger
-from affiliate_empire.ledger.tables import Account
+from affiliate_empire.ledger.tables import Account, Product
 from affiliate_empire.operations.keep_credentials import revive
 from affiliate_empire.operations.prepare_ledger import DEFAULT_ACCOUNTS, prepare_ledger
 from affiliate_empire.vault import Grants, Vault
@@ -39,7 +40,8 @@ class Connected:
     """An account that may be acted for now.
 
     ``revived``: it could not be before, and may post again. ``drafts_only``: it was to post directly, and its owner
-    did not allow that, so that its route is ``inbox`` now.
+    did not allow that, so that its route is ``inbox`` now. ``known_niches``: those of the products, where the account's
+    is none of them: nothing is planned for it until there is a product of it; empty where all is well.
     """
 
     account_id: str
@@ -47,6 +49,7 @@ class Connected:
     is_new: bool
     revived: bool
     drafts_only: bool
+    known_niches: Sequence[str] = ()
 
 
 def connect_account(
@@ -69,7 +72,8 @@ def connect_account(
         show: is given the address to sign in at.
         who_is: gives the platform's own name (``Account.remote_id``) of an account that has a grant already.
         account_id: the account that is meant; None takes the one that signs in.
-        niche: of the account, if it is new or should have another one.
+        niche: of the account, if it is new or should have another one; as the products spell it, or as their merchant
+            does (``Home & Kitchen``). One that no product is of yet is taken, and said.
         port: that the browser comes back to; 0 takes a free one.
         patience: seconds.
 
@@ -87,6 +91,13 @@ def connect_account(
         is_fresh = session.scalars(select(Account.account_id).limit(1)).first() is None
     if is_fresh:  # also its other platforms get theirs
         prepare_ledger(ledger=ledger)
+    with ledger.begin() as session:
+        niches = sorted(session.scalars(select(Product.niche).distinct()))
+    if niche is not None and niche not in niches:
+        niche = niche_of(niche)
+        if niche == UNCATEGORISED:
+            known = ", ".join(niches) or "the products'"
+            raise BadInput(f"That names no niche: say one of {known}, or a new one in words.")
     _learn_who_they_are(platform, grants, who_is, ledger)
     pending = f"signing-in-{platform}"
     with Loopback(authorization.host, port) as loopback:
@@ -106,14 +117,14 @@ def connect_account(
             drafts_only = platform == "tiktok" and PUBLISH not in scopes and account.route == "direct"
             if drafts_only:
                 account.route = "inbox"
-            found = account.account_id
+            found, of_none = account.account_id, niches if account.niche not in (None, *niches) else []
         vault.put_in_place(pending, found, _secret(platform, granted, profile, clock.now()))
     except BaseException:  # even an interrupt: a grant that is nobody's must not stay in the vault
         vault.forget(pending)
         raise
     if is_new:
         _remove_placeholder(platform, grants, ledger)
-    return Connected(found, profile, is_new, revive(found, ledger=ledger, at=clock.now()), drafts_only)
+    return Connected(found, profile, is_new, revive(found, ledger=ledger, at=clock.now()), drafts_only, of_none)
 
 
 def _code(answer: Mapping[str, str], sign_in: SignIn, authorization: Authorization, platform: str) -> str:

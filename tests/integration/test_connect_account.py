@@ -29,6 +29,7 @@ from affiliate_empire.vendors.youtube import _MANAGING
 from affiliate_empire.vendors.youtube import _SCOPES as DATA_SCOPES
 from affiliate_empire.vendors.youtube_analytics import _SCOPES as ANALYTICS_SCOPES
 from affiliate_empire.vendors.youtube_oauth import YouTubeOAuth
+from tests.factories.pieces import plan_piece
 from tests.factories.sign_in import FIRST, SECOND, THIRD, authorization, browse, connect, who_is
 from tests.factories.sought_secrets import seen
 from tests.factories.worlds import START, RunningWorld
@@ -108,6 +109,21 @@ def test_an_account_that_the_settings_speak_for_is_not_added_twice(
     assert connect(fresh, ledger, given, platform).account_id == KITCHEN[platform]
     if fresh is not world:
         fresh.stop()
+
+
+def test_a_niche_is_spelled_as_the_products_are_and_one_of_no_product_is_said(
+    world: RunningWorld, ledger: Ledger, grants: Grants
+) -> None:
+    def connected(niche: str) -> tuple[str | None, list[str]]:
+        done = connect(world, ledger, grants, "youtube", niche=niche)
+        return accounts(ledger, "youtube")[done.account_id].niche, list(done.known_niches)
+
+    world.sign_in("youtube", SECOND["youtube"])
+    refused(BadInput, "That names no niche", world, ledger, grants, "youtube", niche="12")
+    assert connected("Home & Kitchen") == ("home-and-kitchen", [])  # there are no products yet
+    plan_piece(ledger)
+    assert connected("Kitchen") == ("kitchen", [])
+    assert connected("kitchn") == ("kitchn", ["kitchen"])
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

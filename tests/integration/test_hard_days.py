@@ -572,6 +572,8 @@ def test_a_strike_while_its_owner_has_paused_the_account_is_told_and_outlives_hi
     (said,) = pauses_in_words(ledger=business.ledger)
     assert said == f"Paused: account:{account} ({both}). Lift it with: empire resume account:{account} --restricted"
 
+    pause_scope(f"account:{account}", "another holiday", ledger=business.ledger)
+    assert paused_scopes(ledger=business.ledger) == {f"account:{account}": f"{both}; another holiday"}
     with pytest.raises(BadInput, match="a holiday; YouTube has suspended the channel") as refused:
         resume_scope(f"account:{account}", ledger=business.ledger)
     assert is_one_sentence(refused.value)
