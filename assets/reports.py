@@ -11,7 +11,7 @@ from affiliate_empire.operations.report_day import report_day
 from affiliate_empire.operations.report_week import report_week
 from affiliate_empire.policy import Policy
 from affiliate_empire.settings import Settings
-from affiliate_empire.vault import Vault
+from affiliate_empire.vault import Grants, Vault
 from assets.partitions import DAY_OF_PLATFORM, DAYS_OF_WEEK, day, week
 from assets.steps import days_of, failing_clearly
 
@@ -30,13 +30,14 @@ def daily_report(
     settings: dg.ResourceParam[Settings],
     policy: dg.ResourceParam[Policy],
     vault: dg.ResourceParam[Vault],
+    grants: dg.ResourceParam[Grants],
 ) -> dg.MaterializeResult:
     """The owner's report of a day: what was made, seen, earned and spent, and what was decided. One HTML page per day.
 
     Holds everything known at the instant of its run; the next run replaces it. Free.
     """
     with failing_clearly():
-        remind_of_rotation(vault=vault, ledger=ledger, clock=clock, policy=policy)
+        remind_of_rotation(vault=vault, grants=grants, ledger=ledger, clock=clock, policy=policy)
         paths = [
             report_day(
                 each,

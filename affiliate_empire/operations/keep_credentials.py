@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.errors import BadInput, Misconfigured
@@ -14,11 +14,14 @@ from affiliate_empire.ledger.tables import Account, Alert, Pause
 from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.hold_account import ACCESS
 from affiliate_empire.policy import Policy
-from affiliate_empire.vault import Vault
+from affiliate_empire.vault import Grants, Vault
 from affiliate_empire.vault.keys import add_key, drop_keys, open_master_keys
+from affiliate_empire.vault.store import Secret
+from affiliate_empire.vendors.accounts import NotConnected
+from affiliate_empire.vendors.errors import GrantEnded
 
 _TOKEN = {"youtube": "refresh_token", "tiktok": "refresh_token", "instagram": "access_token"}
-_SINCE = "master-key"  # of each master key: since when it is known
+_SINCE = "master-key"  # of each master key, and of each grant that has no date of its own: since when it is known
 
 
 def set_grant(account_id: str, token: str, *, user_id: str | None, vault: Vault, ledger: Ledger, clock: Clock) -> None:
@@ -82,22 +85,25 @@ def rotate_master_key(*, vault: Vault, home: Path, setting: str | None, retire: 
     return changed
 
 
-def remind_of_rotation(*, vault: Vault, ledger: Ledger, clock: Clock, policy: Policy) -> None:
-    """Alert the owner once a quarter of each credential, and of the master key, that is older than that."""
-    now, names = clock.now(), [name for name in vault.names() if ":" in name]
-    if not names:
-        return
+def remind_of_rotation(*, vault: Vault, grants: Grants, ledger: Ledger, clock: Clock, policy: Policy) -> None:
+    """Alert the owner once a quarter of each grant, and of the master key, that is older than that.
+
+    A grant that the settings give has no date: its age counts from the first look at it.
+    """
+    now = clock.now()
     ages: dict[str, datetime] = {}
     try:
-        for name in names:
-            since = (vault.load(name) or {}).get("connected_at")
-            if since is not None:
-                ages[name] = datetime.fromisoformat(since)
-        since_keys = vault.load(_SINCE) or {}
-        if vault.key_id not in since_keys:
-            since_keys[vault.key_id] = now.isoformat()
-            vault.save(_SINCE, since_keys)
-        ages[f"master key {vault.key_id}"] = datetime.fromisoformat(since_keys[vault.key_id])
+        in_force = _in_force(grants, ledger)
+        if not in_force:
+            return
+        since = vault.load(_SINCE) or {}
+        undated = {name: f"{name} {grant['origin']}" for name, grant in in_force.items() if "connected_at" not in grant}
+        first_seen = {mark: now.isoformat() for mark in (vault.key_id, *undated.values()) if mark not in since}
+        if first_seen:
+            vault.save(_SINCE, since := since | first_seen)
+        for name, grant in in_force.items():
+            ages[name] = datetime.fromisoformat(grant.get("connected_at") or since[undated[name]])
+        ages[f"master key {vault.key_id}"] = datetime.fromisoformat(since[vault.key_id])
     except Misconfigured as error:
         raise_alert("credentials", now.date(), severity="high", subject="a credential cannot be read",
                     message=str(error), at=now, ledger=ledger)  # fmt: skip
@@ -120,3 +126,16 @@ def remind_of_rotation(*, vault: Vault, ledger: Ledger, clock: Clock, policy: Po
             at=now,
             ledger=ledger,
         )
+
+
+def _in_force(grants: Grants, ledger: Ledger) -> dict[str, Secret]:
+    """The grants that are in use, by account: those that ended were told of."""
+    with ledger.begin() as session:
+        accounts = session.scalars(select(Account.account_id).where(Account.platform.in_(_TOKEN))).all()
+    found = {}
+    for account_id in sorted(accounts):
+        try:
+            found[account_id] = grants.of(account_id)
+        except (NotConnected, GrantEnded):
+            continue
+    return found

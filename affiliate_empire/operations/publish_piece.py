@@ -35,6 +35,7 @@ from affiliate_empire.effects import (
 from affiliate_empire.effects.errors import EffectError
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.errors import Misconfigured
+from affiliate_empire.kernel.files import OutOfSpace
 from affiliate_empire.kernel.ids import derived_id, fingerprint
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Artifact, Effect, Installation, Piece, Product, Publication
@@ -51,6 +52,7 @@ from affiliate_empire.operations.remedies import Remedy, remedy_of
 from affiliate_empire.operations.strikes import refuse_struck_content
 from affiliate_empire.policy import Policy
 from affiliate_empire.publishing.approval import shown
+from affiliate_empire.vault.store import RenewalStuck
 from affiliate_empire.vendors.accounts import NotConnected
 from affiliate_empire.vendors.errors import (
     AccountRestricted,
@@ -84,7 +86,7 @@ HOLDING = (
 )
 # What may be one piece's (its file), one account's (its credential) or everybody's (an outage): that cannot be told, so
 # the others are tried all the same, and the owner is told of it (``tell_of_unsent``).
-FAILING = (VendorUnavailable, BadMedia, Misconfigured, OSError)
+FAILING = (VendorUnavailable, BadMedia, Misconfigured, RenewalStuck, OutOfSpace, OSError)
 # What says nothing about the piece: the same may be sent when the account, its key or its window is in order again.
 _OF_THE_ACCOUNT = (AccountRestricted, CredentialsRejected, QuotaExhausted)
 

@@ -224,7 +224,7 @@ def test_a_token_put_in_its_place_ends_what_the_end_of_the_former_one_brought_ab
     set_grant(name, "old", user_id=None, vault=vault, ledger=ledger, clock=clock)
     grants = Grants(vault, given=lambda platform: None, clock=clock)
     clock.at = START + timedelta(days=100)
-    remind_of_rotation(vault=vault, ledger=ledger, clock=clock, policy=policy)
+    remind_of_rotation(vault=vault, grants=grants, ledger=ledger, clock=clock, policy=policy)
     dead = GrantEnded("Google refused.", vendor="youtube", code="invalid_grant")
     grants.end(name, grants.of(name), dead)
     hold_account(name, dead, ledger=ledger, at=clock.now())
@@ -241,10 +241,11 @@ def test_a_token_put_in_its_place_ends_what_the_end_of_the_former_one_brought_ab
 # ---------------------------------------------------------------- reminders
 def test_a_credential_and_a_key_of_a_quarter_are_told_once(ledger: Ledger, tmp_path: Path) -> None:
     vault, clock, policy = open_vault(ledger, tmp_path), FixedClock(START), load_policy()
+    grants = Grants(vault, given=lambda platform: None, clock=clock)
 
     def remind(days: float) -> list[str]:
         clock.at = START + timedelta(days=days)
-        remind_of_rotation(vault=vault, ledger=ledger, clock=clock, policy=policy)
+        remind_of_rotation(vault=vault, grants=grants, ledger=ledger, clock=clock, policy=policy)
         return sorted(alert.subject.split(":")[0] for alert in alerts(ledger))
 
     assert remind(0) == []
@@ -258,3 +259,22 @@ def test_a_credential_and_a_key_of_a_quarter_are_told_once(ledger: Ledger, tmp_p
     assert all("marked-secret" not in alert.message for alert in alerts(ledger))
     rotate_master_key(vault=vault, home=tmp_path, setting=None, retire=False)
     assert remind(183) == [key, "youtube", "youtube"]  # the new key is young
+
+
+def test_a_grant_of_the_settings_is_as_old_as_it_is_known_and_told_as_every_other(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    vault, clock, policy = open_vault(ledger, tmp_path), FixedClock(START), load_policy()
+    token = {"refresh_token": "first"}
+    grants = Grants(vault, given=lambda platform: token if platform in ("youtube", "tiktok") else None, clock=clock)
+
+    def remind(days: float) -> list[str]:
+        clock.at = START + timedelta(days=days)
+        remind_of_rotation(vault=vault, grants=grants, ledger=ledger, clock=clock, policy=policy)
+        return sorted(alert.subject.removesuffix(": due for renewal") for alert in alerts(ledger))
+
+    assert remind(0) == []
+    grants.renewed("tiktok:gearlab", is_fresh=lambda secret: False, renew=lambda secret: {"access_token": "a"})
+    assert remind(91) == sorted([f"master key {vault.key_id}", "tiktok:gearlab", "youtube:gearlab"])
+    token = {"refresh_token": "another"}
+    assert len(remind(182)) == 4  # the key again; the new grants are young
