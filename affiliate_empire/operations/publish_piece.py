@@ -7,6 +7,7 @@ its poster's (``operations.post_to_youtube`` and its like). What a post says is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import (
+    Accepted,
     Act,
     EffectInProgress,
     EffectKind,
@@ -27,7 +29,9 @@ from affiliate_empire.effects import (
     Paused,
     QuotaRefused,
     ReadOnly,
+    Receipt,
     State,
+    Verdict,
     WindowClosed,
     may_have_been_done,
     switches,
@@ -356,8 +360,8 @@ def reconcile_publications(
             return None
         assert effect.account_id is not None  # noqa: S101 - every post is an account's
         try:
-            return posters[effect.vendor].asking(effect.account_id)
-        except NotConnected:  # its post stays open, and the other accounts' are asked about
+            return _Asked(posters[effect.vendor].asking(effect.account_id), effect.vendor)
+        except (Misconfigured, RenewalStuck):  # its post stays open, and the other accounts' are asked about
             return None
 
     effects.reconcile_open(act_of, day)
@@ -378,7 +382,7 @@ def reconcile_publications(
     for effect, piece in rows:
         try:
             _record(piece, effect.effect_id, effect.remote_id, _came_to(effect, piece, posters), ledger)
-        except (VendorError, NotConnected) as error:  # one post's: the others go on
+        except (VendorError, Misconfigured, RenewalStuck, OSError) as error:  # one post's: the others go on
             if isinstance(error, VendorRefused):
                 _tell_of_wrong_id(effect, error, ledger, effects.clock.now())
     published = select(Publication).where(Publication.day == day).order_by(Publication.slot_at, Publication.piece_id)
@@ -386,6 +390,26 @@ def reconcile_publications(
         published = published.where(Publication.platform == platform)
     with ledger.begin() as session:
         return list(session.scalars(published))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An act that is only asked what became of it; an account that cannot be asked leaves open its own posts only."""
+
+    act: Act
+    vendor: str
+
+    def prepare(self) -> dict[str, Any]:
+        return self.act.prepare()
+
+    def commit(self, handle: dict[str, Any]) -> Receipt | Accepted:
+        return self.act.commit(handle)
+
+    def reconcile(self, handle: dict[str, Any]) -> Verdict:
+        try:
+            return self.act.reconcile(handle)
+        except (Misconfigured, RenewalStuck, OSError) as error:
+            raise VendorUnavailable(str(error), vendor=self.vendor) from error
 
 
 def live_key() -> ColumnElement[str]:

@@ -684,6 +684,31 @@ def test_a_credential_that_cannot_be_read_holds_up_its_own_account_only(
     assert [alert.subject for alert in rows(business.ledger, Alert)] == ["youtube:gearlab: posts are held up"]
 
 
+def test_an_account_that_cannot_be_asked_about_its_post_leaves_that_open_only(
+    world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph]
+) -> None:
+    world.move_to(after(2))
+    world.fault(BYTES, when="after", drop=True, skip=1)
+    world.fault(BYTES, status=503, skip=1, times=1000)
+    with pytest.raises(VendorUnavailable):
+        business.publish(two[0])
+    world.clear_faults()
+    unreadable = PerAccount(lambda name: _Unreadable() if name == "youtube:gearlab" else business.youtube)
+    result = graph_of(business, youtube=unreadable).publish("youtube")
+    assert list(told(result, "held")) == [two[0]]
+    assert [p.piece_id for p in rows(business.ledger, Publication)] == [two[1]]
+
+    graph_of(business).publish("youtube")
+    assert len(rows(business.ledger, Publication)) == len(world.witness("posts")) == 2
+
+
+class _Unreadable:
+    """A client whose account's credential was changed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Misconfigured("The stored credential youtube:gearlab was changed: connect the account again.")
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_an_outage_at_one_post_is_tried_again_when_the_others_are_out(
     world: RunningWorld, business: Business, two: tuple[str, str], graph_of: Callable[..., Graph], ends: bool
