@@ -100,11 +100,11 @@ def _beginning(content: dict[str, Any]) -> str:
 def _bars(rows: list[tuple[str, float]], text: Callable[[float], str]) -> str:
     """As few characters as a chart can be: bars to the left, value and label to their right, one path a colour."""
     low, high = min(0.0, *(value for _, value in rows), 0.0), max(0.0, *(value for _, value in rows), 0.0)
-    scale = (_TEXT_AT - 10) / ((high - low) or 1.0)
+    room, span = _TEXT_AT - 10, (high - low) or 1.0
     paths: dict[str, list[str]] = {}
     texts = []
     for place, (label, value) in enumerate(rows):
-        left, wide = round((min(value, 0.0) - low) * scale), max(1, round(abs(value) * scale))
+        left, wide = round((min(value, 0.0) - low) / span * room), max(1, round(abs(value) / span * room))
         colour = "#dc2626" if value < 0 else "#2563eb"
         paths.setdefault(colour, []).append(f"M{left} {place * _ROW + 4}h{wide}v{_BAR}h-{wide}z")
         said = f"{text(value)} · {label if len(label) <= _LABEL else label[: _LABEL - 1] + '…'}"

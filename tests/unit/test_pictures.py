@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import dagster as dg
 import pandas as pd
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.pictures import bar_plot, in_dollars
@@ -25,6 +25,7 @@ def _svg(plot: dg.MetadataValue) -> ElementTree.Element:
 
 
 @given(st.lists(st.tuples(LABELS, VALUES), min_size=1, max_size=30))
+@example([("next to nothing", 5e-324)])
 def test_a_plot_is_shown_at_once_whatever_its_labels_are(rows: list[tuple[str, float]]) -> None:
     values = pd.Series([value for _, value in rows], index=[label for label, _ in rows])
     plot = bar_plot(values, title="Profit", text=in_dollars)
