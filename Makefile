@@ -41,7 +41,7 @@ test: $(READY) ## Run the tests, but the long ones
 
 .PHONY: test-long
 test-long: $(READY) ## Live whole days, kill them, build the blog, and hold 500 intents under fire to exactly once
-	@$(BIN)/pytest -m long --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 -m long --no-loadscope-reorder
 
 .PHONY: site
 site: site/node_modules/.package-lock.json ## Install the blog's packages, for the tests that build it (needs Node 20 and npm)

@@ -96,6 +96,7 @@ _OF_OTHERS = ("EMPIRE_TESTS_",)
 _OF_DOLLARS = 'of dollars by name, such as {"name": 5, "other": 2.50}'
 _MAPS = {
     "webhook_secrets": 'of secrets by merchant, such as {"acme": "whsec_…"}',
+    "fixed_costs_usd": 'of dollars a month from a day on, such as {"hosting": {"2026-01-01": 50}}',
     "postback_networks": 'of lists of networks, such as {"impact": ["192.0.2.0/24"]}',
 }
 _PUSHING = ("impact", "awin", "rakuten")
@@ -161,6 +162,9 @@ class Settings(BaseSettings):
     budget_run_usd: Decimal = Field(default=Decimal(14), ge=0)
     budget_vendor_day_usd: DollarsByName = Field(default_factory=dict, description='a day, by vendor: {"openai": 5}')
     budget_niche_day_usd: DollarsByName = Field(default_factory=dict, description='a day, by niche: {"kitchen": 2.50}')
+    fixed_costs_usd: Annotated[dict[str, dict[date, Annotated[Decimal, Field(ge=0)]]], NoDecode] = Field(
+        default_factory=dict, description='paid by the month, from a day on: {"hosting": {"2026-01-01": 50}}'
+    )
 
     render_profile: RenderProfile = RenderProfile.FULL
     seed: int = 7
@@ -242,7 +246,12 @@ class Settings(BaseSettings):
         return zone
 
     @field_validator(
-        "budget_vendor_day_usd", "budget_niche_day_usd", "webhook_secrets", "postback_networks", mode="before"
+        "budget_vendor_day_usd",
+        "budget_niche_day_usd",
+        "fixed_costs_usd",
+        "webhook_secrets",
+        "postback_networks",
+        mode="before",
     )
     @classmethod
     def _is_a_map(cls, value: object, told: ValidationInfo) -> object:

@@ -129,6 +129,7 @@ class Warehouse:
         *,
         first_day: date,
         last_day: date,
+        restated_days: int,
         lake: Mapping[str, Sequence[str]],
         empty: Mapping[str, pd.DataFrame],
     ) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
@@ -138,6 +139,7 @@ class Warehouse:
             models: names of the models to build; their upstream views are always defined anew.
             first_day: first day to restate.
             last_day: last day to restate.
+            restated_days: how long a day's books are open: what happened later is of no cohort any more.
             lake: for each source the Parquet files to read; may be none.
             empty: for each source a frame without rows that has its columns, for a source without any file.
 
@@ -150,6 +152,7 @@ class Warehouse:
         variables = {
             "first_day": first_day.isoformat(),
             "last_day": last_day.isoformat(),
+            "restated_days": restated_days,
             "lake": {source: [self._empty(source, empty[source]), *paths] for source, paths in lake.items()},
         }
         # A test that reads more models than these has nothing to say about them: "cautious".

@@ -13,6 +13,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications
+from affiliate_empire.content.frames import Texts
 from affiliate_empire.effects import Effects
 from affiliate_empire.kernel.clock import Clock
 from affiliate_empire.kernel.money import from_micros
@@ -211,13 +212,19 @@ def conversions(
     io_manager_key="lake",
     dagster_type=to_dagster_type(Costs),
 )
-def costs(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.Output[Frames]:
-    """What vendors charged; a lost reply stands at the most it can have cost. One row per cost line.
+def costs(
+    context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.Output[Frames]:
+    """What vendors charged, and the day's part of what is paid by the month. One row per cost line.
 
-    A run copies the lines booked to the day until then. Free: it asks no vendor.
+    A lost reply stands at the most it can have cost. A run copies the lines booked to the day until then, and what the
+    owner states (EMPIRE_FIXED_COSTS_USD). Free: it asks no vendor.
     """
     with failing_clearly():
-        frames = {str(each): export_costs(each, ledger=ledger) for each in days_of(context)}
+        frames = {
+            str(each): export_costs(each, ledger=ledger, fixed_costs=settings.fixed_costs_usd)
+            for each in days_of(context)
+        }
     spent = together(frames).groupby("vendor")["cost_micros"].sum().sort_values(ascending=False)
     plot = bar_plot(spent, title="Spent by vendor", text=in_dollars)
     return dg.Output(frames, metadata={"spent_usd": float(from_micros(int(spent.sum()))), "spent_by_vendor": plot})
@@ -254,8 +261,13 @@ LAKE_FRAMES: dict[str, type[pa.DataFrameModel]] = {
     "clicks": Clicks,
     "conversions": Conversions,
     "costs": Costs,
+    "scripts": Texts,
+    "blog_posts": Texts,
 }
 MODELS = {model.name: model for model in load_models(PROJECT)}
+
+
+_OF_THE_DAY = ("content_plan", "scripts", "blog_posts")  # made for a day's pieces, and for no other day's
 
 
 def _sources(model: Model) -> set[str]:
@@ -269,7 +281,7 @@ def _days_read(source: str, model: Model) -> dg.PartitionMapping | None:
         return DAY_OF_PLATFORM
     if model.partition_column == "money_day":
         return UNTIL
-    return None if source == "content_plan" else SINCE
+    return None if source in _OF_THE_DAY else SINCE
 
 
 # What the owner reads after a model's own description: how fresh it is, and what a run costs.
@@ -341,6 +353,7 @@ def _built(context: dg.AssetExecutionContext, models: list[str]) -> Iterator[Any
             selected,
             first_day=first,
             last_day=last,
+            restated_days=RESTATED_DAYS,
             lake=_files(lake, first, last),
             empty={name: model.empty() for name, model in LAKE_FRAMES.items()},
         )

@@ -46,6 +46,7 @@ def daily_report(
                 calendar=settings.calendar,
                 home=settings.home_path,
                 label=settings.label,
+                fixed_costs=settings.fixed_costs_usd,
             )
             for each in days_of(context)
         ]

@@ -1,4 +1,4 @@
-"""Money has moved on earlier days: restates their cohorts in one run."""
+"""Something new is known of earlier days: restates their cohorts in one run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def late_conversions(job: Any, status: dg.DefaultSensorStatus) -> dg.SensorDefin
         name="late_conversions",
         minimum_interval_seconds=3600,
         default_status=status,
-        description="A network told of sales, changes or reversals that belong to earlier days: restates those "
-        f"cohorts, up to {RESTATED_DAYS} days back, in one run. Looks every hour.",
+        description="A network told of sales, changes or reversals that belong to earlier days, or, once a day, their "
+        f"posts were clicked or counted: restates those cohorts, up to {RESTATED_DAYS} days back, in one run. Looks "
+        "every hour.",
     )
     def tick(
         context: dg.SensorEvaluationContext,
@@ -33,7 +34,7 @@ def late_conversions(job: Any, status: dg.DefaultSensorStatus) -> dg.SensorDefin
             context.cursor, within_days=RESTATED_DAYS, ledger=ledger, clock=clock, calendar=calendar
         )
         if not found.days:
-            said = f"{found.events} new events, none of an earlier day."
+            said = f"{found.events} new events, and nothing new of an earlier day."
             return dg.SensorResult([], cursor=found.cursor, skip_reason=said)
         # Up to today, because today's partition of conversions holds what was learned today.
         span = {

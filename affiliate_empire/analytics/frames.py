@@ -118,17 +118,19 @@ class Conversions(pa.DataFrameModel):
 
 
 class Costs(pa.DataFrameModel):
-    """What vendors charged. One row per cost line; a lost reply stands at the most it can have cost."""
+    """What was charged, and a day's part of what is paid by the month. One row per cost line."""
 
-    effect_id: Series[str] = pa.Field(unique=True, description="the paid act that the line is about")
+    effect_id: Series[str] = pa.Field(unique=True, description="the paid act; fixed:hosting:2026-11-21")
     day: Series[object] = pa.Field(description="business day whose budget it belongs to (date)")
     piece_id: Series[str] = pa.Field(
         nullable=True, description="the piece it was paid for; empty where it was for none"
     )
     niche: Series[str] = pa.Field(nullable=True, description="niche of the piece")
-    vendor: Series[str] = pa.Field(description="who charges: openai, anthropic, elevenlabs, pika, runway")
+    vendor: Series[str] = pa.Field(description="who charges: openai, elevenlabs…; or what is paid by the month")
     operation: Series[str] = pa.Field(description="what was asked for")
-    state: Series[str] = pa.Field(description="settled, refused (charged all the same), lost (booked at its maximum)")
+    state: Series[str] = pa.Field(
+        description="settled, refused (charged all the same), lost (booked at its maximum), fixed"
+    )
     cost_micros: Series[int] = pa.Field(ge=0, description="charged, in micros of a US dollar")
     currency: Series[str] = pa.Field(isin=["USD"], description="of cost_micros: always US dollars")
     price_version: Series[str] = pa.Field(nullable=True, description="the price table it was reckoned by")

@@ -35,6 +35,7 @@ class Texts(Artifacts):
     """Scripts or posts. One row per piece."""
 
     title: Series[str] = pa.Field(str_length={"min_value": 1}, description="title")
+    model: Series[str] = pa.Field(nullable=True, description="the model that wrote it; empty: not recorded")
 
     class Config:
         strict = True

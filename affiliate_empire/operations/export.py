@@ -13,6 +13,7 @@ import pandas as pd
 from sqlalchemy import select, tuple_
 
 from affiliate_empire.analytics.conversions import EVENT_COLUMNS, conversion_changes
+from affiliate_empire.analytics.fixed_costs import FixedCosts, fixed_costs_of
 from affiliate_empire.analytics.frames import Clicks, Conversions, Costs, PlatformMetrics, Publications, columns_of
 from affiliate_empire.analytics.traffic import DUPLICATE, is_human
 from affiliate_empire.kernel.clock import BusinessCalendar
@@ -100,12 +101,15 @@ def export_conversions(day: date, *, ledger: Ledger, calendar: BusinessCalendar)
     return Conversions.validate(changes.assign(day=day).reset_index(drop=True)[columns_of(Conversions)])
 
 
-def export_costs(day: date, *, ledger: Ledger) -> pd.DataFrame:
-    """Cost lines booked to a day's budget: ``Costs``."""
+def export_costs(day: date, *, ledger: Ledger, fixed_costs: FixedCosts) -> pd.DataFrame:
+    """Cost lines booked to a day's budget, and its part of what is paid by the month: ``Costs``."""
     columns = columns_of(Costs)
     query = select(Effect).where(Effect.day == day, Effect.cost_micros > 0).order_by(Effect.effect_id)
     with ledger.begin() as session:
         rows = [{name: getattr(row, name, "USD") for name in columns} for row in session.scalars(query)]
+    for name, micros in fixed_costs_of(day, fixed_costs).items():
+        line = {"effect_id": f"fixed:{name}:{day}", "day": day, "vendor": name, "operation": "a day's part of a month"}
+        rows.append(line | {"state": "fixed", "cost_micros": micros, "currency": "USD"})
     return Costs.validate(_frame(rows, columns))
 
 

@@ -26,7 +26,7 @@ def export_artifacts(day: date, *steps: str, ledger: Ledger) -> pd.DataFrame:
         the same day gives the same bytes on every run.
     """
     query = (
-        select(Artifact, Piece, Effect.cost_micros)
+        select(Artifact, Piece, Effect)
         .join(Piece, Piece.piece_id == Artifact.piece_id)
         .outerjoin(Effect, Effect.effect_id == Artifact.effect_id)
         .where(Piece.day == day, Piece.status != "superseded", Artifact.step.in_(steps))
@@ -44,14 +44,17 @@ def export_artifacts(day: date, *steps: str, ledger: Ledger) -> pd.DataFrame:
                 "sha256": artifact.sha256,
                 "content": canonical_json(artifact.content),
                 "inputs_sha256": artifact.inputs_sha256,
-                "cost_micros": cost or 0,
+                "cost_micros": (effect.cost_micros or 0) if effect else 0,
                 "title": str(artifact.content.get("title", "")),
+                "model": (effect.result or {}).get("model") if effect else None,
             }
-            for artifact, piece, cost in session.execute(query)
+            for artifact, piece, effect in session.execute(query)
         ]
     model = Texts if set(steps) <= {"script", "post"} else Artifacts
     columns = list(model.to_schema().columns)
-    return model.validate(pd.DataFrame(rows, columns=[*columns, *({"title"} - set(columns))])[columns])
+    return model.validate(
+        pd.DataFrame(rows, columns=[*columns, *(name for name in ("title", "model") if name not in columns)])[columns]
+    )
 
 
 def footage(frames: Iterable[pd.DataFrame]) -> tuple[dict[str, int], dict[str, str]]:

@@ -225,8 +225,9 @@ def load_plan(day: date, *, ledger: Ledger) -> pd.DataFrame | None:
         plans = {plan.revision: plan for plan in session.scalars(select(Plan).where(Plan.day == day))}
         if not plans:
             return None
-        pieces = session.scalars(
-            select(Piece)
+        pieces = session.execute(
+            select(Piece, Product.program_id)
+            .join(Product, Product.product_id == Piece.product_id)
             .where(Piece.day == day, Piece.status != "superseded")
             .order_by(Piece.slot_at, Piece.account_id, Piece.piece_id)
         )
@@ -234,11 +235,12 @@ def load_plan(day: date, *, ledger: Ledger) -> pd.DataFrame | None:
             {
                 **{name: getattr(piece, name, None) for name in PLAN_COLUMNS},
                 "product": product_name(piece.facts),
+                "program_id": program_id,
                 "facts": canonical_json(piece.facts),
                 "strategy_id": plans[piece.revision].strategy_id,
                 "ranking_snapshot_id": plans[piece.revision].ranking_snapshot_id,
             }
-            for piece in pieces
+            for piece, program_id in pieces
         ]
     frame = pd.DataFrame(rows, columns=PLAN_COLUMNS)
     frame["slot_at"] = pd.to_datetime(frame["slot_at"], utc=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from affiliate_empire.analytics.fixed_costs import FixedCosts
 from affiliate_empire.effects.switches import pauses_in_words
 from affiliate_empire.kernel.clock import BusinessCalendar, Clock
 from affiliate_empire.kernel.files import save_whole
@@ -31,7 +32,16 @@ from affiliate_empire.reporting import DailyReport, render_daily
 _NEXT_INSTANT = timedelta(microseconds=1)
 
 
-def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCalendar, home: Path, label: str) -> Path:
+def report_day(
+    day: date,
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    calendar: BusinessCalendar,
+    home: Path,
+    label: str,
+    fixed_costs: FixedCosts,
+) -> Path:
     """Make the report of a day as of now and return its path; an earlier report of the day is replaced.
 
     Args:
@@ -41,9 +51,12 @@ def report_day(day: date, *, ledger: Ledger, clock: Clock, calendar: BusinessCal
         calendar: the day's window and timezone.
         home: the report lies in its ``reports/``.
         label: ``SIMULATED`` or ``LIVE``; stands at every number.
+        fixed_costs: what is paid by the month.
     """
     now = clock.now()
-    page = render_daily(collect_day(day, ledger=ledger, as_of=now, calendar=calendar, label=label))
+    page = render_daily(
+        collect_day(day, ledger=ledger, as_of=now, calendar=calendar, label=label, fixed_costs=fixed_costs)
+    )
     return save_page(page, home / "reports" / f"{day}.html")
 
 
@@ -53,7 +66,9 @@ def save_page(page: str, path: Path) -> Path:
     return path
 
 
-def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: BusinessCalendar, label: str) -> DailyReport:
+def collect_day(
+    day: date, *, ledger: Ledger, as_of: datetime, calendar: BusinessCalendar, label: str, fixed_costs: FixedCosts
+) -> DailyReport:
     """Everything a day's report shows, read from the ledger as of an instant, what was learned at it included."""
     until = as_of + _NEXT_INSTANT
     start, end = calendar.midnight(day), calendar.midnight(day + timedelta(days=1))
@@ -81,7 +96,7 @@ def collect_day(day: date, *, ledger: Ledger, as_of: datetime, calendar: Busines
     mine = every["piece_id"].isin(set(outcomes["piece_id"]))
     first_seen = pd.to_datetime(every["first_observed_at"], utc=True)
     orphans = every["piece_id"].isna() & (first_seen >= pd.Timestamp(start)) & (first_seen < pd.Timestamp(end))
-    costs = export_costs(day, ledger=ledger)
+    costs = export_costs(day, ledger=ledger, fixed_costs=fixed_costs)
     strategy = load_strategy(start, ledger=ledger)
     decided = load_decision(day, ledger=ledger)
     return DailyReport(

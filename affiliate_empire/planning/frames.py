@@ -45,6 +45,7 @@ class ContentPlan(pa.DataFrameModel):
     )
     product_id: Series[str] = pa.Field(description="the product that it is about")
     product: Series[str] = pa.Field(description="its name when planned")
+    program_id: Series[str] = pa.Field(description="the programme that pays for it: impact:1001")
     niche: Series[str] = pa.Field(description="niche of the product")
     prompt_version: Series[str] = pa.Field(description="video/question-hook@1")
     arm: Series[str] = pa.Field(isin=["exploit", "explore"], description="chosen for what is known, or to learn")

@@ -383,6 +383,26 @@ def test_money_that_moves_later_restates_its_cohort_once(house: Ticking, busines
     assert restated(house, cursor)[0] == [(str(BUSINESS_DAY), str(NEXT))]
 
 
+def test_clicks_that_come_later_restate_their_cohort_once_a_day(house: Ticking, business: BusinessDay) -> None:
+    plan = business.prepared()
+    code = business.publish(plan["piece_id"].iloc[0])
+    house.clock.at = house.at(BUSINESS_DAY, 23)
+    _, cursor = restated(house, None)
+    house.clock.at = house.at(NEXT, 1)
+    spans, cursor = restated(house, cursor)
+    assert spans == []  # nothing is new
+    business.click(code, 1, hour=30)
+    house.clock.at = house.at(NEXT, 9)
+    spans, cursor = restated(house, cursor)
+    assert spans == []
+    after = NEXT + timedelta(days=1)
+    house.clock.at = house.at(after, 1)
+    spans, cursor = restated(house, cursor)
+    assert spans == [(str(BUSINESS_DAY), str(after))]
+    house.clock.at = house.at(after, 9)
+    assert restated(house, cursor)[0] == []
+
+
 def test_a_cohort_that_is_closed_is_not_restated(house: Ticking, business: BusinessDay) -> None:
     plan = business.prepared()
     code = business.publish(plan["piece_id"].iloc[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,10 @@ def test_the_days_frames_hold_what_happened_on_it(business: BusinessDay) -> None
     assert late[["state", "commission_micros", "commission_change_micros"]].values.tolist() == [
         ["reversed", 0, -5_000_000]
     ]
-    costs = export_costs(DAY, ledger=ledger)
-    assert costs["cost_micros"].sum() == 5 * (9_500 + 40_000)
+    hosting = {"hosting": {DAY: Decimal(30)}, "ended": {DAY - timedelta(days=9): Decimal(9), DAY: Decimal(0)}}
+    costs = export_costs(DAY, ledger=ledger, fixed_costs=hosting)
+    assert costs["cost_micros"].sum() == 5 * (9_500 + 40_000) + 1_000_000
+    assert costs.loc[costs["state"] == "fixed", ["vendor", "piece_id"]].fillna("").values.tolist() == [["hosting", ""]]
     metrics = export_platform_metrics(DAY, **on)
     assert len(metrics) == 8
     assert set(metrics["publication_id"]) <= set(export_publications(DAY, ledger=ledger)["publication_id"])
@@ -225,7 +228,7 @@ def test_frames_of_a_day_without_events_keep_their_columns(business: BusinessDay
         export_platform_metrics(DAY, **on),
         export_clicks(DAY, **on),
         export_conversions(DAY, **on),
-        export_costs(DAY, ledger=business.ledger),
+        export_costs(DAY, ledger=business.ledger, fixed_costs={}),
     ):
         assert frame.empty
         assert len(frame.columns) > 6

@@ -59,7 +59,9 @@ def business(ledger: Ledger, tmp_path: Path) -> BusinessDay:
 
 def page_of(business: BusinessDay, home: Path, *, hour: float = 30, label: str = "SIMULATED") -> str:
     clock = FixedClock(business.at(hour))
-    path = report_day(DAY, ledger=business.ledger, clock=clock, calendar=CALENDAR, home=home, label=label)
+    path = report_day(
+        DAY, ledger=business.ledger, clock=clock, calendar=CALENDAR, home=home, label=label, fixed_costs={}
+    )
     assert path == home / "reports" / "2026-11-21.html"
     return path.read_text("utf-8")
 

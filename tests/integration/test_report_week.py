@@ -104,6 +104,7 @@ def test_the_days_report_shows_the_days_alerts(business: BusinessDay, tmp_path: 
         calendar=CALENDAR,
         home=tmp_path,
         label="SIMULATED",
+        fixed_costs={},
     )
     page = Outline(path.read_text("utf-8"))
     assert "Look at this first" in page.text

@@ -26,20 +26,22 @@ MARTS = ["attributed_conversions", "daily_pnl", "revenue_lineage", "roi"]
 MONEY = ("sale_change_micros", "commission_change_micros", "sale_usd_change_micros", "commission_usd_change_micros")
 TYPES = dict.fromkeys(("cost_micros", "views", "likes", "comments", *MONEY), "int64")
 COLUMNS = {
-    "content_plan": "piece_id,day,kind,platform,account_id,product_id,niche,prompt_version,arm",
+    "content_plan": "piece_id,day,kind,platform,account_id,product_id,program_id,niche,prompt_version,arm",
     "publications": "publication_id,piece_id,account_id,platform,day,remote_id,url,title,published_at",
-    "platform_metrics": "publication_id,observed_at,definition,views,likes,comments",
-    "clicks": "click_id,piece_id,day,clicked_at,human",
+    "platform_metrics": "publication_id,day,observed_at,definition,views,likes,comments",
+    "clicks": "click_id,piece_id,day,clicked_at,human,duplicate",
     "conversions": "event_id,network,transaction_id,line_id,state,click_id,program_id,currency,day,"
     "occurred_at,observed_at,sale_change_micros,commission_change_micros,sale_usd_change_micros,"
     "commission_usd_change_micros",
     "costs": "effect_id,piece_id,day,vendor,operation,cost_micros",
+    "scripts": "piece_id,title,model,inputs_sha256",
+    "blog_posts": "piece_id,title,model,inputs_sha256",
 }
 PIECES = {"a": ("video/question@1", "youtube"), "b": ("video/number@1", "youtube"), "c": ("post/guide@1", "blog")}
 
 
 def _column(name: str) -> pd.Series:
-    return pd.Series([], dtype="bool" if name == "human" else TYPES.get(name, "object"))
+    return pd.Series([], dtype="bool" if name in ("human", "duplicate") else TYPES.get(name, "object"))
 
 
 EMPTY = {
@@ -86,7 +88,9 @@ class Books:
     def build(
         self, first: date = DAY, last: date = DAY, marts: list[str] = MARTS
     ) -> tuple[BuildReport, dict[str, pd.DataFrame]]:
-        return self.warehouse.build(marts, first_day=first, last_day=last, lake=self.files, empty=EMPTY)
+        return self.warehouse.build(
+            marts, first_day=first, last_day=last, restated_days=60, lake=self.files, empty=EMPTY
+        )
 
 
 @pytest.fixture
@@ -106,6 +110,7 @@ def books(tmp_path: Path, kept_manifest: Path) -> Books:
                 "platform": platform,
                 "account_id": f"{platform}:gearlab",
                 "product_id": "pd_1",
+                "program_id": "impact:1001",
                 "niche": "home",
                 "prompt_version": prompt,
                 "arm": "exploit",
@@ -136,6 +141,7 @@ def books(tmp_path: Path, kept_manifest: Path) -> Books:
         f"{DAY}",
         [
             {
+                **day,
                 "publication_id": "pb_a",
                 "observed_at": at(DAY, h),
                 "definition": "d",
@@ -147,11 +153,18 @@ def books(tmp_path: Path, kept_manifest: Path) -> Books:
         ],
     )
     clicks = [("k1", "a", True), ("k2", "a", True), ("k3", "a", False), ("k4", "c", True), ("k5", None, True)]
+    repeats = {"k2"}
     books.keep(
         "clicks",
         f"{DAY}",
-        [{**day, "click_id": k, "piece_id": p, "clicked_at": at(DAY, 18), "human": human} for k, p, human in clicks],
+        [
+            {**day, "click_id": k, "piece_id": p, "clicked_at": at(DAY, 18), "human": human, "duplicate": k in repeats}
+            for k, p, human in clicks
+        ],
     )
+    text = {"inputs_sha256": "0" * 64}
+    books.keep("scripts", f"{DAY}", [{**text, "piece_id": p, "title": p, "model": "gpt-5.4-mini"} for p in "ab"])
+    books.keep("blog_posts", f"{DAY}", [{**text, "piece_id": "c", "title": "c", "model": "claude-sonnet-4-6"}])
     books.keep(
         "costs",
         f"{DAY}",
@@ -227,17 +240,34 @@ def test_a_day_adds_up_to_the_micro(books: Books) -> None:
         "video/question@1": 10_000_000,
     }
     assert roi["roi_percent"].to_dict() == {"post/guide@1": 300.0, "video/number@1": -100.0, "video/question@1": 150.0}
-    assert roi.loc["video/question@1", ["views", "clicks", "posts"]].to_list() == [900, 2, 1]
-    pnl = frames["daily_pnl"].set_index(["niche", "platform"])["profit_micros"].to_dict()
+    counts = ["views", "hits", "clicks", "unique_clicks", "posts"]
+    assert roi.loc["video/question@1", counts].to_list() == [900, 3, 2, 1, 1]
+    where = ["account_id", "network", "views_definition"]
+    assert roi.loc["video/question@1", where].to_list() == ["youtube:gearlab", "impact", "d"]
+    assert roi[["pending_micros", "approved_micros", "paid_micros"]].sum().to_list() == [12_000_000, 0, 0]
+    assert roi.loc["video/question@1", ["break_even_clicks", "conversion_percent"]].to_list() == [0.8, 50.0]
+    pnl = frames["daily_pnl"].groupby(["niche", "platform"])["profit_micros"].sum().to_dict()
     assert pnl == {
         ("home", "youtube"): 4_500_000,
         ("home", "blog"): 1_500_000,
         ("unattributed", "unattributed"): 700_000,
     }
-    assert frames["revenue_lineage"].set_index("transaction_id")["prompt_version"].to_dict() == {
-        "t1": "video/question@1",
-        "t2": "post/guide@1",
+    lineage = frames["revenue_lineage"].set_index("transaction_id")
+    assert lineage[["prompt_version", "model", "account_id"]].T.to_dict("list") == {
+        "t1": ["video/question@1", "gpt-5.4-mini", "youtube:gearlab"],
+        "t2": ["post/guide@1", "claude-sonnet-4-6", "blog:gearlab"],
     }
+
+
+def test_what_is_paid_for_no_piece_is_shared_by_the_days_pieces_to_the_micro(books: Books) -> None:
+    hosting = {"day": DAY, "effect_id": "fixed:hosting", "piece_id": None, "vendor": "hosting", "operation": "month"}
+    books.keep("costs", f"{DAY}-hosting", [hosting | {"cost_micros": 1_666_667}])
+    report, frames = books.build()
+    assert [test for test in report.tests if not test.passed] == []
+    roi = frames["roi"].set_index("prompt_version")
+    assert sorted(roi["shared_cost_micros"]) == [555_555, 555_556, 555_556]
+    assert roi["cost_micros"].sum() == 6_000_000 + 1_666_667 == frames["daily_pnl"]["cost_micros"].sum()
+    assert roi["profit_micros"].sum() == 12_000_000 - 7_666_667
 
 
 def test_a_late_reversal_restates_its_cohort_and_not_the_closed_day(books: Books) -> None:

@@ -1,45 +1,50 @@
 -- By the day the money moved, whichever day's piece earned or spent it. What no piece can be named for is kept, not dropped.
-with revenue as (
+with known as (
+    -- The click of an event's line, as far as it was known when the day was over.
     select
-        conversions.money_day,
-        pieces.niche,
-        pieces.platform,
-        sum(conversions.commission_change_micros) as revenue_micros,
-        sum(least(conversions.commission_change_micros, 0)) as taken_back_micros
-    from {{ ref('stg_lake__conversions') }} as conversions
-    -- An event may leave the click out; the line it belongs to knows it.
-    inner join {{ ref('int_conversions_merged') }} as lines_as_they_stand using (network, transaction_id, line_id)
-    left join {{ ref('stg_lake__clicks') }} as clicks on lines_as_they_stand.click_id = clicks.click_id
-    left join {{ ref('stg_lake__pieces') }} as pieces on clicks.piece_id = pieces.piece_id
-    group by conversions.money_day, pieces.niche, pieces.platform
-),
-
-costs as (
-    select
-        costs.money_day,
-        pieces.niche,
-        pieces.platform,
-        sum(costs.cost_micros) as cost_micros
-    from {{ ref('stg_lake__costs') }} as costs
-    left join {{ ref('stg_lake__pieces') }} as pieces using (piece_id)
-    group by costs.money_day, pieces.niche, pieces.platform
+        events.event_id,
+        arg_max(clicks.piece_id, clicks.click_id) as piece_id
+    from {{ ref('stg_lake__conversions') }} as events
+    inner join {{ ref('stg_lake__conversions') }} as named using (network, transaction_id, line_id)
+    inner join {{ ref('int_clicks_converting') }} as clicks on named.click_id = clicks.click_id
+    where {{ in_range('events.money_day') }}
+        and {{ while_open('events.money_day', 'named.money_day') }}
+        and {{ while_open('events.money_day', 'clicks.click_day') }}
+        and {{ while_open('events.money_day', 'clicks.cohort_day') }}
+    group by events.event_id
 ),
 
 lines as (
-    select money_day, niche, platform, revenue_micros, taken_back_micros, 0 as cost_micros from revenue
+    select
+        events.money_day,
+        known.piece_id,
+        events.network,
+        events.commission_change_micros as revenue_micros,
+        least(events.commission_change_micros, 0) as taken_back_micros,
+        0 as cost_micros
+    from {{ ref('stg_lake__conversions') }} as events
+    left join known using (event_id)
+    where {{ in_range('events.money_day') }}
     union all
-    select money_day, niche, platform, 0, 0, cost_micros from costs
+    select costs.money_day, costs.piece_id, null, 0, 0, costs.cost_micros
+    from {{ ref('stg_lake__costs') }} as costs
+    where {{ in_range('costs.money_day') }}
 )
 
 select
-    money_day,
-    coalesce(niche, 'unattributed') as niche,
-    coalesce(platform, 'unattributed') as platform,
-    cast(sum(revenue_micros) as bigint) as revenue_micros,
-    cast(sum(taken_back_micros) as bigint) as taken_back_micros,
-    cast(sum(cost_micros) as bigint) as cost_micros,
-    cast(sum(revenue_micros) - sum(cost_micros) as bigint) as profit_micros
+    lines.money_day,
+    coalesce(pieces.product_id, 'unattributed') as product_id,
+    coalesce(pieces.niche, 'unattributed') as niche,
+    coalesce(pieces.platform, 'unattributed') as platform,
+    coalesce(pieces.account_id, 'unattributed') as account_id,
+    coalesce(lines.network, pieces.network, 'unattributed') as network,
+    coalesce(pieces.prompt_version, 'unattributed') as prompt_version,
+    cast(sum(lines.revenue_micros) as bigint) as revenue_micros,
+    cast(sum(lines.taken_back_micros) as bigint) as taken_back_micros,
+    cast(sum(lines.cost_micros) as bigint) as cost_micros,
+    cast(sum(lines.revenue_micros) - sum(lines.cost_micros) as bigint) as profit_micros
 from lines
-where {{ in_range('money_day') }}
-group by money_day, coalesce(niche, 'unattributed'), coalesce(platform, 'unattributed')
-order by money_day, niche, platform
+left join {{ ref('stg_lake__pieces') }} as pieces
+    on lines.piece_id = pieces.piece_id and {{ near('lines.money_day', 'pieces.cohort_day') }}
+group by all
+order by all

@@ -1,4 +1,4 @@
--- One line per dollar's way: from the conversion back to the prompt version that wrote what was clicked.
+-- One line per dollar's way: from the conversion back to the prompt version and the model that wrote what was clicked.
 select
     conversions.network,
     conversions.transaction_id,
@@ -15,9 +15,15 @@ select
     publications.url,
     conversions.piece_id,
     conversions.product_id,
+    conversions.niche,
+    texts.step as written_as,
+    texts.title,
+    texts.inputs_sha256,
+    texts.model,
     conversions.prompt_version,
-    measured.cost_micros as piece_cost_micros
+    costs.own_cost_micros + costs.shared_cost_micros as piece_cost_micros
 from {{ ref('attributed_conversions') }} as conversions
-inner join {{ ref('int_pieces_measured') }} as measured using (piece_id)
+inner join {{ ref('int_pieces_costed') }} as costs using (piece_id)
+left join {{ ref('stg_lake__texts') }} as texts using (piece_id)
 left join {{ ref('stg_lake__publications') }} as publications using (piece_id)
 order by conversions.cohort_day, conversions.network, conversions.transaction_id, conversions.line_id

@@ -1,5 +1,6 @@
 select
     publication_id,
+    day as observed_day,
     observed_at,
     definition,
     views,
