@@ -32,6 +32,7 @@ from resources.lake import LakeIOManager
 from resources.ledger import LedgerResource
 from resources.media import MediaResource
 from resources.openai import OpenAIResource
+from resources.owner import OwnerResource
 from resources.product_feed import ProductFeedResource
 from resources.runway import RunwayResource
 from resources.tiktok import TikTokResource
@@ -213,6 +214,7 @@ def _resources(settings: Settings, overrides: dict[str, Any]) -> dict[str, Any]:
         "ecb": ECBResource(**given),
         "product_feed": ProductFeedResource(**given),
         "google_trends": GoogleTrendsResource(**given),
+        "owner": OwnerResource(**given),
     } | overrides
 
 

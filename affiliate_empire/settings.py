@@ -24,6 +24,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from affiliate_empire.kernel.addresses import read_address
 from affiliate_empire.kernel.caps import Caps
 from affiliate_empire.kernel.clock import BusinessCalendar
 from affiliate_empire.kernel.errors import Misconfigured
@@ -192,6 +193,9 @@ class Settings(BaseSettings):
     clips_per_video: int = Field(default=1, ge=0, le=5)
     clip_provider: Literal["pika", "runway"] = "pika"
 
+    alert_urls: SecretStr | None = Field(
+        default=None, description="where the owner is told of alerts: apprise's addresses, with spaces between"
+    )
     autopilot: bool = Field(default=False, description="schedules and sensors run unless switched off in the UI")
 
     # Vendors. What is no secret itself but may carry one (an address with a password in it) is not shown either.
@@ -317,6 +321,18 @@ class Settings(BaseSettings):
             raise ValueError("must be the https address of a deploy hook; http only to this machine")
         return address or None
 
+    @field_validator("alert_urls")
+    @classmethod
+    def _can_be_told(cls, value: SecretStr | None) -> SecretStr | None:
+        addresses = value.get_secret_value().split() if value else []
+        for number, address in enumerate(addresses, 1):
+            if read_address(address) is None:
+                raise ValueError(
+                    "must be addresses of services as apprise writes them, such as ntfys://ntfy.sh/TOPIC, with spaces "
+                    f"between: number {number} of {len(addresses)} cannot be read"
+                )
+        return value if addresses else None
+
     def __init__(self, **given: Any) -> None:
         try:
             super().__init__(**given)
@@ -384,6 +400,11 @@ class Settings(BaseSettings):
             {name: to_micros(cap) for name, cap in self.budget_niche_day_usd.items()},
             self.calendar,
         )
+
+    @property
+    def alert_addresses(self) -> tuple[str, ...]:
+        """Where the owner is told of alerts; none when nowhere."""
+        return tuple(self.alert_urls.get_secret_value().split()) if self.alert_urls else ()
 
     @property
     def slate(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from affiliate_empire.settings import Settings
+from sensors.alerts import alerts_untold
 from sensors.budgets import budget_exceeded
 from sensors.conversions import late_conversions
 from sensors.emergencies import emergency_reoptimization
@@ -31,6 +32,7 @@ def build_sensors(settings: Settings, jobs: Mapping[str, Any]) -> list[dg.Sensor
         late_conversions(jobs["restate_roi"], status),
         emergency_reoptimization(jobs, status),
         budget_exceeded(status),
+        alerts_untold(status),
         prompt_version_added(jobs["record_prompts"], status),
         run_failed(status),
     ]

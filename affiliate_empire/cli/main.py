@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from affiliate_empire.cli import accounts, approvals, handoff, secrets, visits
+from affiliate_empire.cli.alerts import alerts
 from affiliate_empire.cli.backup import backup, restore
 from affiliate_empire.cli.connect import connect
 from affiliate_empire.cli.console import JsonFlag, business_clock, open_ledger, out, read_day
@@ -40,6 +41,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(effects_app, name="effects")
 app.add_typer(handoff.app, name="handoff")
 app.add_typer(visits.app, name="visits")
+app.command()(alerts)
 app.command()(connect)
 app.command()(forecast)
 app.command()(takedown)

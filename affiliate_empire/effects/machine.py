@@ -940,7 +940,9 @@ def _alert(session: Session, effect: Effect, subject: str, message: str, at: dat
     news = {name: getattr(alert.excluded, name) for name in ("severity", "subject", "message", "raised_at")}
     session.execute(
         alert.on_conflict_do_update(
-            index_elements=[Alert.alert_id], set_={**news, "resolved_at": None}, where=Alert.resolved_at.is_not(None)
+            index_elements=[Alert.alert_id],
+            set_={**news, "resolved_at": None, "told_at": None},
+            where=Alert.resolved_at.is_not(None),
         )
     )
 

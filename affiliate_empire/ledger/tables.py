@@ -441,6 +441,7 @@ class Alert(Base):
     message: Mapped[str]
     raised_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]  # business time at which its cause ended, where somebody knows of it
+    told_at: Mapped[datetime | None]  # business time at which a message about it was delivered to the owner
 
 
 # ---------------------------------------------------------------- publishing and tracking

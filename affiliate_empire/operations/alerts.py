@@ -1,8 +1,9 @@
-"""Alerts: rows that tell the owner what must be known, each cause once. How they are delivered is not decided here."""
+"""Alerts: rows that tell the owner what must be known, each cause once. ``tell_owner`` delivers them."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import func, select
@@ -13,6 +14,7 @@ from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Alert
 
 ALERT_COLUMNS = ["severity", "subject", "message", "raised_at"]
+SEVERITIES = ("critical", "high", "medium", "low")
 
 
 def raise_alert(*cause: object, severity: str, subject: str, message: str, at: datetime, ledger: Ledger) -> bool:
@@ -49,3 +51,12 @@ def load_alerts(begins: datetime, ends: datetime, *, ledger: Ledger) -> pd.DataF
     )
     with ledger.begin() as session:
         return pd.DataFrame(session.execute(query).all(), columns=ALERT_COLUMNS)
+
+
+def list_alerts(*, open_only: bool, ledger: Ledger) -> list[dict[str, Any]]:
+    """The alerts, newest first, with every column; ``open_only``: those whose cause is not known to have ended."""
+    query = select(*Alert.__table__.columns).order_by(Alert.raised_at.desc(), Alert.alert_id)
+    if open_only:
+        query = query.where(Alert.resolved_at.is_(None))
+    with ledger.begin() as session:
+        return [dict(row) for row in session.execute(query).mappings()]

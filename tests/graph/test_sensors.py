@@ -16,10 +16,12 @@ from affiliate_empire.effects.switches import pause_scope, resume_scope
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.tables import Account, Alert, Artifact, Base, Budget, Effect, Pause, Piece
 from affiliate_empire.media.store import MediaStore
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.vendors.errors import VendorRefused, VendorUnavailable
 from assets.steps import failing_clearly
 from tests.factories.business_day import BusinessDay
 from tests.factories.catalog import DAY as BUSINESS_DAY
+from tests.factories.inbox import Inbox
 from tests.graph.ticking import DAY, Ticking, asked, ticking
 
 # Dagster's own tags of a two-dimensional partition have keys that it deprecates.
@@ -37,6 +39,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, module_ledger: Ledger) -> It
 @pytest.fixture
 def house(built: Ticking, ledger: Ledger) -> Ticking:
     built.instance.wipe()
+    built.addresses.clear()
     return built
 
 
@@ -475,6 +478,20 @@ def test_sales_that_collapse_beyond_chance_are_told_and_few_sales_are_not(
         business.sell(f"1001.{number}", business.click(code, 2000 + number, hour=6), "4.00", hour=12)
     assert asked(house.sensor("emergency_reoptimization")) == []
     assert alerts(house) == []
+
+
+# ---------------------------------------------------------------- alerts_untold
+def test_an_alert_is_told_once_and_without_an_address_it_is_said_that_none_is(house: Ticking) -> None:
+    raise_alert("a", severity="high", subject="budget", message="m", at=house.clock.now(), ledger=house.ledger)
+    assert house.sensor("alerts_untold").skip_message.startswith("EMPIRE_ALERT_URLS is not set: alerts stand in")
+    with Inbox() as inbox:
+        house.addresses[:] = [inbox.address]
+        assert house.sensor("alerts_untold").skip_message == "Told of budget."
+        assert house.sensor("alerts_untold").skip_message == "Nothing was told."
+        assert inbox.titles == ["SIMULATED · high: budget"]
+    raise_alert("b", severity="high", subject="budget", message="m", at=house.clock.now(), ledger=house.ledger)
+    said = house.sensor("alerts_untold").skip_message  # nobody listens there any more
+    assert said.startswith("Nothing was told. Address 1 of EMPIRE_ALERT_URLS (JSON) did not take a message")
 
 
 # ---------------------------------------------------------------- budget_exceeded, prompts, run_failed

@@ -14,6 +14,7 @@ from affiliate_empire.kernel.clock import BusinessCalendar, FixedClock
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.policy import load_policy
 from affiliate_empire.settings import Settings
+from affiliate_empire.vendors.owner import OwnerClient
 from definitions import build_defs
 
 CALENDAR = BusinessCalendar()
@@ -25,6 +26,7 @@ class Ticking:
 
     def __init__(self, home: Path, ledger: Ledger, instance: dg.DagsterInstance) -> None:
         self.instance = instance
+        self.addresses: list[str] = []  # the owner's
         self.ledger = ledger
         self.clock = FixedClock(CALENDAR.at(DAY, time(12, 0)))
         self.settings = Settings(_env_file=None, home=home)  # type: ignore[call-arg]
@@ -58,6 +60,7 @@ class Ticking:
             resources={
                 "clock": self.clock,
                 "ledger": self.ledger,
+                "owner": OwnerClient(self.addresses),
                 "policy": load_policy(),
                 "settings": self.settings,
             },

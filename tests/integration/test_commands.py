@@ -7,18 +7,20 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from affiliate_empire.cli.main import main
 from affiliate_empire.effects import EffectParked, NotApproved, State
 from affiliate_empire.ledger import Ledger
 from affiliate_empire.ledger.installation import bump_epoch
-from affiliate_empire.ledger.tables import Account, Effect, Installation, Piece, Publication
+from affiliate_empire.ledger.tables import Account, Alert, Effect, Installation, Piece, Publication
+from affiliate_empire.operations.alerts import raise_alert
 from affiliate_empire.operations.approvals import set_approval
 from affiliate_empire.vendors.errors import VendorUnavailable
 from tests.factories.publishing import DAY, SLOT, Business, add_post, add_video, after, open_business
@@ -192,6 +194,35 @@ def test_a_restore_asks_first(business: Business, empire: Command, tmp_path: Pat
     assert (code, "in the place of this home's ledger" in said) == (1, True)
     with business.ledger.begin() as session:
         assert session.scalars(select(Installation.epoch)).one() == 1
+
+
+# ---------------------------------------------------------------- alerts
+def test_alerts_stand_whole_and_newest_first_on_a_narrow_terminal(business: Business, empire: Command) -> None:
+    assert empire("alerts") == (0, "No alert is open.\n")
+    assert empire("alerts", "--all") == (0, "No alert was raised.\n")
+    message = f"run `empire takedown {'x' * 60} --reason [why] and look at {'y' * 60}"
+    for number, hours in enumerate((0, 2, 1)):
+        at = SLOT + timedelta(hours=hours)
+        words = {"severity": "high", "subject": f"s{number}", "message": f"{message} {number}"}
+        raise_alert(number, **words, at=at, ledger=business.ledger)
+    with business.ledger.begin() as session:
+        session.execute(update(Alert).where(Alert.subject == "s2").values(resolved_at=SLOT + timedelta(hours=3)))
+
+    code, said = empire("alerts")
+    head = "high · 2026-11-20 {} UTC · s{}"
+    assert (code, said.splitlines()) == (
+        0,
+        [head.format("16:20", 1), f"  {message} 1", head.format("14:20", 0), f"  {message} 0"],
+    )
+    said = empire("alerts", "--all")[1]
+    assert said.splitlines()[2] == f"{head.format('15:20', 2)}, over since 2026-11-20 17:20 UTC"
+    assert [row["subject"] for row in json.loads(empire("alerts", "--json")[1])] == ["s1", "s0"]
+    every = json.loads(empire("alerts", "--all", "--json")[1])
+    assert [(row["subject"], row["message"][-1], bool(row["resolved_at"])) for row in every] == [
+        ("s1", "1", False),
+        ("s2", "2", True),
+        ("s0", "0", False),
+    ]
 
 
 # ---------------------------------------------------------------- approvals

@@ -209,13 +209,14 @@ def test_what_was_answered_once_may_be_asked_again(ledger: Ledger, platform: Pla
         assert parked(session, [name]) == set()  # not asked about yet: it is looked for again
         (alert,) = session.scalars(select(Alert))
         assert alert.resolved_at == NOON
+        alert.told_at = NOON
 
     with pytest.raises(EffectParked):
         workers(ledger).perform(post_intent(), platform.act())
     with ledger.begin() as session:
         assert parked(session, [name]) == {name}
         (alert,) = session.scalars(select(Alert))
-        assert alert.resolved_at is None
+        assert (alert.resolved_at, alert.told_at) == (None, None)  # the owner is told again
 
 
 def test_other_content_waits_until_its_vendor_has_said_once_more_that_nothing_came(

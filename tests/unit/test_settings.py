@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -182,6 +183,28 @@ def test_a_deploy_hook_is_kept_as_a_secret(monkeypatch: pytest.MonkeyPatch, addr
     monkeypatch.setenv("EMPIRE_BLOG_DEPLOY_HOOK", address)
     settings = load_settings()
     assert bool(settings.blog_deploy_hook) is bool(address)
+    assert "marked-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "address", ["marked-secret", "json://", "smoke://marked-secret@host", "tgram://marked-secret/"]
+)
+def test_an_address_that_nobody_can_be_told_at_is_refused_unseen(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("EMPIRE_ALERT_URLS", f"json://127.0.0.1/marked-secret {address}")
+    with pytest.raises(Misconfigured, match="number 2 of 2 cannot be read: correct it in the environment") as refusal:
+        load_settings()
+    assert str(refusal.value).startswith("EMPIRE_ALERT_URLS must be addresses")
+    assert "marked-secret" not in f"{refusal.value} {caplog.text}"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_addresses_for_alerts_are_kept_as_secrets(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMPIRE_ALERT_URLS", "  ".join(["ntfys://ntfy.sh/marked-secret"] * count))
+    settings = load_settings()
+    assert settings.alert_addresses == ("ntfys://ntfy.sh/marked-secret",) * count
     assert "marked-secret" not in repr(settings)
 
 
