@@ -163,6 +163,21 @@ def test_a_direct_post_is_one_post_with_every_flag(world: RunningWorld, client: 
     assert post["flags"]["privacy_level"] == "PUBLIC_TO_EVERYONE"
 
 
+def test_one_seed_is_one_world_wherever_our_services_listen(tmp_path: Path, video: Path) -> None:
+    posts = []
+    for host in ("127.0.0.1:40001", "127.0.0.1:40002"):
+        world = RunningWorld(tmp_path / host[-1])
+        client = open_client(world)
+        try:
+            publish(client, video, title=f"{CAPTION} http://{host}/h/gearlab")
+            posts += [post["remote_id"] for post in world.witness("posts")]
+        finally:
+            client.close()
+            world.stop()
+    assert len(posts) == 2
+    assert len(set(posts)) == 1
+
+
 def test_the_posts_id_is_told_when_moderation_is_done(world: RunningWorld, client: TikTokClient, video: Path) -> None:
     publish_id = publish(client, video)
     taken = client.fetch_status(publish_id)

@@ -95,8 +95,7 @@ class Market:
         """Take a post in, or an edit of one; see ``World.accept_post``."""
         store, now = self.world.store, stamp(self.world.now())
         public = stamp(public_at)
-        # Addresses are left out: where our services happen to listen must not change how a post does.
-        said = json.dumps([platform, account, title, _LINK.sub("<link>", text), public])
+        said = json.dumps([platform, account, title, without_addresses(text), public])
         identity = hashlib.sha256(said.encode()).hexdigest()[:24]
         values = (account, title, text, json.dumps(media), json.dumps(flags))
         with store.transaction():
@@ -467,6 +466,11 @@ class Market:
                 for post in posts
             ],
         }
+
+
+def without_addresses(text: str) -> str:
+    """A text as the world's draws know it: where our services happen to listen must not change how a post does."""
+    return _LINK.sub("<link>", text)
 
 
 def _count(row: sqlite3.Row | None) -> int:

@@ -30,6 +30,7 @@ from starlette.routing import BaseRoute, Route
 from affiliate_empire.sandbox import keys
 from affiliate_empire.sandbox.clock import instant, stamp
 from affiliate_empire.sandbox.consent import RESIDENTS, CodeRefused, Granted, Resident, belongs
+from affiliate_empire.sandbox.market import without_addresses
 from affiliate_empire.sandbox.raw import raw_request
 
 if TYPE_CHECKING:
@@ -404,7 +405,7 @@ class _TikTok:
             failure = failure or "spam_risk_too_many_posts"
         sha256, caption = hashlib.sha256(path.read_bytes()).hexdigest(), info.get("title", "")
         earlier = self.store.one("SELECT count(*) FROM tiktok_publishes WHERE taken_at IS NOT NULL")
-        rng = self.world.rng("tiktok", sha256, caption, earlier[0] if earlier else 0)
+        rng = self.world.rng("tiktok", sha256, without_addresses(caption), earlier[0] if earlier else 0)
         processed_at = now + timedelta(seconds=rng.uniform(3, 20))
         posted_at = processed_at + timedelta(minutes=rng.uniform(5, 60)) if row["draft"] else now
         # Moderation usually ends within a minute; now and then it takes hours.
