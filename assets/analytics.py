@@ -354,7 +354,7 @@ def _built(context: dg.AssetExecutionContext, models: list[str]) -> Iterator[Any
             first_day=first,
             last_day=last,
             restated_days=RESTATED_DAYS,
-            lake=_files(lake, first, last),
+            lake=files_near(lake, first, last),
             empty={name: model.empty() for name, model in LAKE_FRAMES.items()},
         )
         for name in selected:
@@ -379,7 +379,7 @@ def _built(context: dg.AssetExecutionContext, models: list[str]) -> Iterator[Any
         )
 
 
-def _files(lake: Lake, first: date, last: date) -> dict[str, list[str]]:
+def files_near(lake: Lake, first: date, last: date) -> dict[str, list[str]]:
     """The lake's files that hold what the days' pieces did and what moved the days' money."""
 
     def near(partition: str) -> bool:

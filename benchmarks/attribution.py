@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from affiliate_empire.lake import Lake
 from affiliate_empire.planning.timetable import RESTATED_DAYS
 from affiliate_empire.warehouse import Warehouse
-from assets.analytics import LAKE_FRAMES, MODELS, PROJECT, _files
+from assets.analytics import LAKE_FRAMES, MODELS, PROJECT, files_near
 from benchmarks.report import conditions, write_section
 
 FIRST, DAYS = date(2026, 10, 1), 30
@@ -117,7 +117,7 @@ def scan(lake: Path) -> dict[str, Any]:
 def build(home: Path, first: date, last: date) -> dict[str, Any]:
     """All marts for some days, by dbt's SQL without dbt."""
     compiled = json.loads((home / "sql.json").read_text("utf-8"))
-    files = _files(Lake(home / "lake"), first, last)
+    files = files_near(Lake(home / "lake"), first, last)
     built = home / "built" / "warehouse.duckdb"
     built.parent.mkdir(exist_ok=True)
     built.unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def by_dbt(home: Path, first: date, last: date) -> dict[str, Any]:
     empty = {name: model.empty() for name, model in LAKE_FRAMES.items()}
     report, _ = Warehouse(home / "warehouse", PROJECT).build(
         MARTS, first_day=first, last_day=last, restated_days=RESTATED_DAYS,
-        lake=_files(Lake(home / "lake"), first, last), empty=empty,
+        lake=files_near(Lake(home / "lake"), first, last), empty=empty,
     )  # fmt: skip
     failed = [test.name for test in report.tests if not test.passed]
     return {"tests": len(report.tests), "failed": failed, "model_seconds": round(sum(report.seconds.values()), 1)}

@@ -29,10 +29,10 @@ def approvals(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     settings = Settings()
     rows = _waiting(settings)
-    ahead = not_asked_yet(ledger=open_ledger(settings), calendar=settings.calendar, now=business_clock(settings).now())
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return
+    ahead = not_asked_yet(ledger=open_ledger(settings), calendar=settings.calendar, now=business_clock(settings).now())
     for row in rows:
         _show(row, settings)
     for piece in ahead:

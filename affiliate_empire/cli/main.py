@@ -175,7 +175,7 @@ def stop() -> None:
     stopped: list[str] = []
     for home in homes:
         services = Services(settings.model_copy(update={"home": home}))
-        stopped += [name for name in ("dev",) if services.stop(name)]
+        stopped += ["dev"] if services.stop("dev") else []
         stopped += ["dagster"] if services.stop_dagster() else []
         stopped += [name for name in ("track", "world") if services.stop(name)]
         postgres = EmbeddedPostgres(home)

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from affiliate_empire.effects import NotApproved, State
@@ -204,19 +204,23 @@ def _word(decision: ApprovalDecision | None) -> str:
 
 
 # ---------------------------------------------------------------- what waits
+def _undecided(calendar: BusinessCalendar, now: datetime) -> list[ColumnElement[bool]]:
+    """What holds of a piece that needs its owner's word and is neither out nor over."""
+    return [
+        Piece.status == "planned",
+        Account.approval == REQUIRED,
+        Publication.publication_id.is_(None),
+        Piece.day >= calendar.last_closed_day(now),
+    ]
+
+
 def not_asked_yet(*, ledger: Ledger, calendar: BusinessCalendar, now: datetime) -> list[Piece]:
     """Pieces of accounts that need approval about which nobody was asked so far, in the order of their slots."""
     query = (
         select(Piece)
         .join(Account, Account.account_id == Piece.account_id)
         .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
-        .where(
-            Piece.piece_id.not_in(select(ApprovalRequest.piece_id)),
-            Piece.status == "planned",
-            Account.approval == REQUIRED,
-            Publication.publication_id.is_(None),
-            Piece.day >= calendar.last_closed_day(now),
-        )
+        .where(Piece.piece_id.not_in(select(ApprovalRequest.piece_id)), *_undecided(calendar, now))
         .order_by(Piece.slot_at, Piece.piece_id)
     )
     with ledger.begin() as session:
@@ -238,13 +242,7 @@ def waiting(*, ledger: Ledger, media: MediaStore, calendar: BusinessCalendar, no
             .join(Account, Account.account_id == Piece.account_id)
             .join(Product, Product.product_id == Piece.product_id)
             .outerjoin(Publication, Publication.piece_id == Piece.piece_id)
-            .where(
-                Piece.piece_id.in_(select(ApprovalRequest.piece_id)),
-                Piece.status == "planned",
-                Account.approval == REQUIRED,
-                Publication.publication_id.is_(None),
-                Piece.day >= calendar.last_closed_day(now),
-            )
+            .where(Piece.piece_id.in_(select(ApprovalRequest.piece_id)), *_undecided(calendar, now))
             .order_by(Piece.slot_at, Piece.piece_id)
         ).all()
         asked = asked_about(session, [piece.piece_id for piece, _ in pieces])

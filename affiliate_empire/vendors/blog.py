@@ -29,6 +29,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from affiliate_empire.kernel.errors import EmpireError, Misconfigured
+from affiliate_empire.kernel.fence import still_in_time
 from affiliate_empire.kernel.files import out_of_space
 from affiliate_empire.vendors.deploy_hook import DeployHook
 from affiliate_empire.vendors.errors import (
@@ -349,6 +350,7 @@ class BlogClient:
 
     def _push(self, sha: str) -> None:
         """Make the commit the head of the remote's ``main``."""
+        still_in_time()
         outcome = self._git("push", "--porcelain", _ORIGIN, f"{sha}:refs/heads/{_BRANCH}", lost_reply=True)
         if outcome.returncode == 0:
             return
@@ -369,7 +371,7 @@ class BlogClient:
 
     def _remove_stale_locks(self) -> None:
         """Take away the locks of a git that was killed: none that works holds one longer than its time-out."""
-        before = time.time() - self._timeout
+        before = time.time() - self._timeout  # a file's time is the wall's
         folders = (self._clone, self._clone / "objects", self._clone / "objects" / "info")
         locks = [lock for folder in folders for lock in folder.glob("*.lock")]
         for lock in [*locks, *(self._clone / "refs").rglob("*.lock"), *self._clone.glob("index-*")]:

@@ -7,12 +7,13 @@ import os
 import subprocess
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from affiliate_empire.kernel.fence import SleptTooLong, sending_within, this_instant
 from affiliate_empire.vendors.blog import BlogClient, Page, Place, Rejected, content_hash
 from affiliate_empire.vendors.errors import ContentRefused, CredentialsRejected, ReplyLost, VendorUnavailable
 
@@ -93,6 +94,13 @@ def test_pages_go_out_in_one_commit(blog: BlogClient, remote: Path) -> None:
     assert blog.look(first) == blog.look(second)
     assert (blog.look(first).place, blog.look(first).commit) == (Place.PUBLISHED, head)
     assert blog.url("first") == "http://127.0.0.1:1/blog/posts/first"
+
+
+def test_a_worker_that_slept_pushes_nothing(blog: BlogClient, remote: Path) -> None:
+    monotonic, wall = this_instant()
+    with sending_within(timedelta(minutes=1), (monotonic - 61, wall)), pytest.raises(SleptTooLong):
+        blog.publish([page("first")], at=AT)
+    assert git(remote, "branch", "--list") == ""
 
 
 def test_author_and_time_are_fixed(blog: BlogClient, remote: Path) -> None:
